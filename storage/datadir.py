@@ -1,0 +1,61 @@
+"""
+The data dir: where everything lives.
+
+    config.toml     settings, the user's
+    control.json    what the proxy must know (storage.control)
+    wirescribe.db   the database, with -wal and -shm beside it
+    spool/<writer>/ the write-ahead log (storage.spool)
+    ca/             the certificate authority (certs)
+    hmac.key        32 random bytes: keyed hashes of what was cut
+    run/            lock files, and one file per running process that says where it listens
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+import platformdirs
+
+from storage import files
+from storage.errors import ConfigError
+
+
+def default() -> Path:
+    """`$XDG_DATA_HOME/wirescribe`, or what stands for it on this system."""
+    return Path(platformdirs.user_data_dir("wirescribe", appauthor=False))
+
+
+class DataDir:
+    """Names of what lies in a data dir; `prepare` makes it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        self.config = self.root / "config.toml"
+        self.control = self.root / "control.json"
+        self.database = self.root / "wirescribe.db"
+        self.spool = self.root / "spool"
+        self.ca = self.root / "ca"
+        self.run = self.root / "run"
+        self._key = self.root / "hmac.key"
+
+    def prepare(self) -> "DataDir":
+        """
+        Make the folders, 0700, and set the umask so that every later file is 0600.
+
+        Raises ConfigError if the place cannot be trusted.
+        """
+        os.umask(0o077)
+        for folder in (self.root, self.spool, self.run):
+            files.private_folder(folder)
+        return self
+
+    def hmac_key(self) -> bytes:
+        """32 bytes, made at first use. Raises ConfigError if the file is damaged."""
+        if not self._key.exists():
+            with files.locked(self.run / "hmac.lock", wait=True):
+                if not self._key.exists():
+                    files.replace(self._key, secrets.token_bytes(32))
+        key = self._key.read_bytes()
+        if len(key) != 32:
+            raise ConfigError(f"{self._key} holds {len(key)} bytes instead of 32: remove it")
+        return key

@@ -1,0 +1,34 @@
+"""
+The errors that Wirescribe raises itself, sorted by whose fault they are.
+
+WirescribeError
+├── ConfigError          the user's settings, flags or data dir
+├── NotFound             what was asked for does not exist
+├── Conflict             it exists, but its state does not allow the call
+└── StoreError           the disk, the database or the spool
+    └── Busy             another process holds what is needed
+"""
+
+
+class WirescribeError(Exception):
+    """Its text tells the user what happened, where, and what to do next."""
+
+
+class ConfigError(WirescribeError):
+    pass
+
+
+class NotFound(WirescribeError):
+    pass
+
+
+class Conflict(WirescribeError):
+    pass
+
+
+class StoreError(WirescribeError):
+    pass
+
+
+class Busy(StoreError):
+    pass

@@ -1,0 +1,191 @@
+"""
+The tables, as append-only migrations (sqlite-utils `Migrations`).
+
+Raw tables hold what crossed the wire and are the truth. Ids are UUIDs of version 7 as text, made by
+whoever writes the row. Digests are SHA-256 as 32 bytes. Lists and heads are msgpack of the types in
+storage.records.
+"""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("wirescribe")
+
+
+@migrations()
+def m001_raw(db: Database) -> None:
+    """Sessions, entries, their bodies and frames, and the log's own book-keeping."""
+    for statement in _RAW:
+        db.execute(statement)
+
+
+_RAW = (
+    """
+    create table sessions (
+        id            text primary key,
+        name          text not null,
+        is_active     integer not null default 0,  -- at most one row has 1
+        is_recording  integer not null default 0,
+        word          text not null,     -- of the proxy tag
+        origin        text not null,     -- user, run, automatic, import
+        key           text,              -- of automatic sessions: what they gather; else NULL
+        created_ms    integer not null,  -- Unix time
+        updated_ms    integer not null,
+        traffic_count integer not null default 0,  -- entries of every kind, kept by ingest
+        total_bytes   integer not null default 0   -- body bytes as they crossed, both ways
+    ) strict
+    """,
+    "create unique index sessions_active on sessions (is_active) where is_active = 1",
+    "create unique index sessions_key on sessions (key) where key is not null",
+    "create index sessions_created on sessions (created_ms, id)",
+    """
+    create table tombstones (
+        session_id text primary key,  -- a deleted session: its records are dropped
+        deleted_ms integer not null,
+        swept      integer not null default 0  -- 1: no row of it is left in any table
+    ) strict
+    """,
+    """
+    create table entries (
+        id               text primary key,
+        session_id       text not null,
+        writer           text not null,     -- folder of the spool that it came from
+        kind             text not null,     -- http, websocket, tunnel
+        way              text not null,     -- proxy, base-url, import
+        started_ns       integer not null,  -- Unix time of the request's complete head
+        client           text not null,
+        method           text not null,
+        scheme           text not null,     -- '' for a tunnel: unknown
+        host             text not null,
+        port             integer not null,
+        target           blob not null,     -- path and query, query secrets cut
+        http_version     text not null,
+        request_headers  blob not null,     -- msgpack array of [name, value]
+        marks            blob not null,     -- msgpack array of text
+        continues        text,              -- the entry that this one goes on with; NULL: none
+        status           integer,           -- NULL: no answer (yet)
+        reason           blob,
+        response_version text,
+        response_headers blob,              -- NULL: no answer (yet)
+        content_type     text,              -- of the answer, lower case, no parameters
+        outcome          text,              -- NULL: still open
+        error            text,
+        request_bytes    integer not null default 0,  -- bodies as they crossed
+        response_bytes   integer not null default 0,
+        request_digest   blob,              -- into bodies; NULL: empty, or still in pieces
+        response_digest  blob,
+        request_decoded  blob,              -- digest of the cut, decoded text beside a coded body
+        response_decoded blob,
+        request_hmac     text,              -- where something was cut: keyed print of the original
+        response_hmac    text,
+        timing           blob not null,     -- msgpack of records.Timing
+        duration_ns      integer,           -- NULL: still open or unknown
+        server           text,
+        tls_version      text,
+        close_code       integer,           -- WebSocket
+        close_reason     text,
+        message_count    integer not null default 0,
+        dropped_bytes    integer not null default 0
+    ) strict
+    """,
+    "create index entries_session on entries (session_id, id)",
+    "create index entries_open on entries (writer) where outcome is null",
+    "create index entries_host on entries (host, id)",
+    """
+    create table blocks (
+        digest     blob primary key,   -- SHA-256 of the plain bytes
+        size_bytes integer not null,   -- plain
+        data       blob not null,      -- zstd frame, or plain where that is not longer
+        uses       integer not null    -- bodies and messages that point here
+    ) strict, without rowid
+    """,
+    """
+    create table bodies (
+        digest     blob primary key,   -- SHA-256 of the whole
+        size_bytes integer not null,
+        blocks     blob not null,      -- the recipe: digests of its blocks, 36 bytes each:
+                                       -- digest, then plain size as 4 bytes
+        uses       integer not null
+    ) strict, without rowid
+    """,
+    """
+    create table pieces (              -- the tail of a body that is still growing
+        entry_id text not null,
+        part     text not null,        -- request, response, request-decoded, response-decoded,
+                                       -- client-message, server-message
+        number   integer not null,     -- ascending
+        data     blob,                 -- plain bytes, or NULL and then:
+        block    blob,                 -- digest of a full block that was cut off already
+        primary key (entry_id, part, number)
+    ) strict, without rowid
+    """,
+    """
+    create table clocks (              -- the chunk clock of streamed bodies
+        entry_id text not null,
+        side     text not null,        -- request, response
+        first    integer not null,     -- number of the first chunk in this run
+        count    integer not null,
+        run      blob not null,        -- pairs of varints: nanoseconds since the last, size
+        primary key (entry_id, side, first)
+    ) strict, without rowid
+    """,
+    """
+    create table messages_raw (        -- WebSocket messages
+        entry_id   text not null,
+        number     integer not null,   -- from 0, both directions together
+        side       text not null,      -- request: from the client
+        opcode     integer not null,   -- 1 text, 2 binary
+        offset_ns  integer not null,
+        size_bytes integer not null,
+        digest     blob,               -- into bodies; NULL: empty
+        primary key (entry_id, number)
+    ) strict, without rowid
+    """,
+    """
+    create table cuts (
+        entry_id     text not null,
+        number       integer not null, -- of the record
+        part         text not null,
+        name         text,             -- header or query name
+        position     integer,          -- which header, or which message
+        offset_bytes integer not null,
+        length_bytes integer not null,
+        kind         text not null,
+        hmac         text not null,
+        primary key (entry_id, number)
+    ) strict, without rowid
+    """,
+    """
+    create table gaps (
+        id         text primary key,
+        writer     text not null,
+        entry_id   text,               -- NULL: nobody's in particular
+        session_id text,               -- of the entry; NULL: unknown
+        reason     text not null,
+        records    integer,            -- NULL: unknown
+        size_bytes integer,            -- NULL: unknown
+        started_ns integer,
+        ended_ns   integer,
+        detail     text
+    ) strict
+    """,
+    "create index gaps_session on gaps (session_id)",
+    "create index gaps_entry on gaps (entry_id)",
+    """
+    create table quarantine (
+        id       text primary key,
+        writer   text not null,
+        entry_id text,
+        segment  integer not null,
+        position integer not null,
+        reason   text not null,
+        payload  blob not null         -- the whole record
+    ) strict
+    """,
+    """
+    create table spool_positions (
+        writer  text primary key,
+        segment integer not null,
+        position integer not null      -- all before it is committed
+    ) strict
+    """,
+)
