@@ -129,7 +129,7 @@ _RAW = (
     ) strict, without rowid
     """,
     """
-    create table messages_raw (        -- WebSocket messages
+    create table frames (              -- WebSocket messages
         entry_id   text not null,
         number     integer not null,   -- from 0, both directions together
         side       text not null,      -- request: from the client
