@@ -1,0 +1,34 @@
+# The two commands of a fresh machine are `make run` and `make test`; the rest is for development.
+
+UV = ./bootstrap.sh
+RUN = $(UV) run --frozen
+
+.PHONY: help run test test-browser test-agents check format wheel
+
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run:  ## Set up and start Wirescribe: proxy and server
+	@$(RUN) --no-default-groups wirescribe up $(ARGS)
+
+test:  ## Set up and pass the tests (Python alone)
+	@$(RUN) pytest $(ARGS)
+
+test-browser:  ## The tests that need a real Chromium
+	@$(RUN) --group browser pytest -m browser $(ARGS)
+
+test-agents:  ## The tests that drive the real agent CLIs (needs npm)
+	@$(RUN) pytest -m agents $(ARGS)
+
+check:  ## Lint, format, types, layering
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+	@$(RUN) pytest -q tests/test_layering.py
+
+format:  ## Put the code into its format
+	@$(RUN) ruff check --fix
+	@$(RUN) ruff format
+
+wheel:  ## Build the wheel into dist/
+	@$(UV) build --wheel

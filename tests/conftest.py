@@ -1,0 +1,18 @@
+"""What all tests share: a run that was told so fails when a test was skipped."""
+
+import os
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    if os.environ.get("WIRESCRIBE_NO_SKIPS") and terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("a test was skipped, and WIRESCRIBE_NO_SKIPS is set", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter is not None and reporter.stats.get("skipped")
+    if os.environ.get("WIRESCRIBE_NO_SKIPS") and skipped and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

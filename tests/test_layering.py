@@ -1,0 +1,60 @@
+"""The arrows of the architecture, read from the imports: addons -> storage <- api."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = ("addons", "api", "storage", "certs", "cli", "tests", "bench")
+
+# What a package may import of ours; the longest prefix that fits a module decides.
+ALLOWED = {
+    "storage": ("storage",),
+    "certs": ("certs",),
+    "addons": ("addons", "storage"),
+    "addons.launch": ("addons", "storage", "certs"),
+    "addons.framing": ("addons.framing",),
+    "addons.wire": ("addons.wire", "addons.framing"),
+    "addons.redaction": ("addons.redaction",),
+    "api": ("api", "storage", "addons.framing", "addons.wire"),
+    "cli": ("cli", "addons", "api", "storage", "certs"),
+}
+MITMPROXY = ("addons.recorder", "addons.launch", "addons.flowfile")
+SQL = ("storage",)
+
+
+def sources():
+    for package in ("addons", "api", "storage", "certs", "cli"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import by full name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name, prefixes):
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+@pytest.mark.parametrize(("module", "path"), list(sources()), ids=lambda value: str(value)[-40:])
+def test_imports_follow_the_arrows(module, path):
+    rule = max((key for key in ALLOWED if within(module, (key,))), key=len)
+    for name in imports(path):
+        if within(name, OURS):
+            assert within(name, ALLOWED[rule]), f"{module} may not import {name}"
+        if within(name, ("mitmproxy",)):
+            assert within(module, MITMPROXY), f"{module} may not import mitmproxy"
+        if within(name, ("sqlite3", "sqlite_utils")):
+            assert within(module, ("storage", "addons.ingest")), f"{module}: SQL lives in storage"
+
+
+def test_addons_package_itself_is_empty():
+    assert (ROOT / "addons/__init__.py").read_text() == ""
