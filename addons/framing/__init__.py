@@ -1,0 +1,1 @@
+"""Bytes to events: incremental, pure and total. Imports nothing of ours."""
