@@ -164,7 +164,11 @@ def _publish(
     folder: Path, current: x509.Certificate, former: Iterable[x509.Certificate], now: datetime
 ) -> None:
     """Bring all files beside the key file up to date."""
-    living = [known for known in former if known != current and known.not_valid_after_utc > now]
+    living = [
+        known
+        for known in dict.fromkeys(former)
+        if known != current and known.not_valid_after_utc > now
+    ]
     ours = (current, *living[:FORMER_LIMIT])
     bundle.publish(folder, (known.public_bytes(serialization.Encoding.DER) for known in ours))
     files.write(folder / CERTIFICATE_NAME, _pem(current))

@@ -5,6 +5,11 @@ A permitted DNS name stands for itself and everything below it: `openai.com` per
 `api.openai.com` too. An address or a network (`127.0.0.1`, `10.0.0.0/8`) permits addresses.
 Constraints hold per kind of name: an authority with DNS names alone would be free to vouch for any
 address, and the other way round. So a kind with nothing permitted is excluded as a whole.
+
+Permitted addresses are of little use to clients on OpenSSL: it takes the common name of a leaf that
+has no DNS name for a DNS name, and mitmproxy writes an IPv4 address there. Permitting that text as
+a DNS name as well would please OpenSSL and make rustls refuse every leaf of the authority
+("MalformedNameConstraint", webpki in uv 0.13.9), so it is not done.
 """
 
 from __future__ import annotations
