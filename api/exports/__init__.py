@@ -1,0 +1,1 @@
+"""Storage's records as streams for other tools, one module per format."""
