@@ -126,3 +126,24 @@ def test_a_lock_without_create_needs_the_folder(tmp_path):
     with pytest.raises(FileNotFoundError), files.locked(tmp_path / "none", create=False):
         pass
     assert not (tmp_path / "none").exists()
+
+
+def test_who_waited_while_the_folder_was_removed_locks_the_new_one(tmp_path, monkeypatch):
+    folder = tmp_path / "ca"
+    real = fcntl.flock
+    removals = ["once"]
+
+    def after_a_removal(descriptor: int, operation: int) -> None:
+        if removals:
+            removals.pop()
+            (folder / ".lock").unlink()
+            folder.rmdir()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_a_removal)
+    with (
+        files.locked(folder, create=True),
+        (folder / ".lock").open("rb") as other,
+        pytest.raises(BlockingIOError),
+    ):
+        real(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

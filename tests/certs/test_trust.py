@@ -73,3 +73,10 @@ def test_removing_takes_the_files_of_children_along(tmp_path):
     with pytest.raises(CertificateError, match="start the proxy again"):
         trust.child_environment(made)
     assert not made.folder.exists()
+
+
+def test_the_readme_names_every_variable_its_file_and_its_readers():
+    text = Path(trust.__file__).with_name("README.md").read_text()
+    for variable in trust.VARIABLES:
+        file = "trusted.pem" if variable.adds else "bundle.pem"
+        assert f"| `{variable.name}` | `{file}` | {variable.clients} |" in text
