@@ -1,0 +1,23 @@
+"""`uv run python -m bench` lists the benchmarks; `uv run python -m bench NAME` runs one."""
+
+import importlib
+import sys
+
+BENCHES = {
+    "proxy": "goals 1, 2, 6: what recording costs, against a bare tee in mitmdump",
+    "start": "goal 9: what `wirescribe run` adds before an agent's first request and at its end",
+}
+
+
+def main() -> int:
+    if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
+        print("usage: python -m bench NAME [OPTIONS]\n")
+        for name, text in BENCHES.items():
+            print(f"  {name:8} {text}")
+        return 0 if len(sys.argv) < 2 else 2
+    importlib.import_module(f"bench.{sys.argv[1]}").main(sys.argv[2:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Tables and JSON of a benchmark: medians, their spread, and ratios within one run."""
+
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured thing: A against B, each the values of all rounds, in the unit named."""
+
+    name: str
+    unit: str
+    ours: Sequence[float]
+    rival: Sequence[float] | None = None
+    goal: float | None = None  # of the ratio, or of our median where there is no rival
+    goal_is_floor: bool = False  # higher is better
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours over the rival's, the median of the ratios round by round."""
+        if self.rival is None:
+            return None
+        return statistics.median(a / b for a, b in zip(self.ours, self.rival, strict=True))
+
+    @property
+    def holds(self) -> bool | None:
+        if self.goal is None:
+            return None
+        value = self.ratio if self.ratio is not None else statistics.median(self.ours)
+        return value >= self.goal if self.goal_is_floor else value <= self.goal
+
+
+def machine() -> dict[str, Any]:
+    return {"python": sys.version.split()[0], "system": platform.platform(), "cores": _cores()}
+
+
+def _cores() -> int | None:
+    return os.cpu_count()
+
+
+def show(title: str, figures: Sequence[Figure]) -> None:
+    """The table to the terminal, and one line of JSON behind it."""
+    table = Table(title=title)
+    for column in ("figure", "unit", "ours", "rival", "ratio", "spread of ours", "goal", ""):
+        table.add_column(column, justify="left" if column in ("figure", "unit", "") else "right")
+    for figure in figures:
+        table.add_row(*_row(figure))
+    Console(width=130).print(table)
+    rows = [
+        {**msgspec.to_builtins(figure), "ratio": figure.ratio, "holds": figure.holds}
+        for figure in figures
+    ]
+    print(msgspec.json.encode({"bench": title, "machine": machine(), "figures": rows}).decode())
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    low, high = min(figure.ours), max(figure.ours)
+    sign = ">=" if figure.goal_is_floor else "<="
+    return (
+        figure.name,
+        figure.unit,
+        f"{statistics.median(figure.ours):.3g}",
+        f"{statistics.median(figure.rival):.3g}" if figure.rival is not None else "",
+        f"{figure.ratio:.3f}" if figure.ratio is not None else "",
+        f"{low:.3g} - {high:.3g}",
+        f"{sign} {figure.goal:g}" if figure.goal is not None else "",
+        {True: "holds", False: "MISSED", None: ""}[figure.holds],
+    )
