@@ -18,6 +18,8 @@ ALLOWED = {
     "addons.wire": ("addons.wire", "addons.framing"),
     "addons.redaction": ("addons.redaction",),
     "api": ("api", "storage", "addons.framing", "addons.wire"),
+    # Exports cut credentials where the store was told to keep them; redaction is as pure as framing.
+    "api.exports": ("api", "storage", "addons.framing", "addons.wire", "addons.redaction"),
     "cli": ("cli", "addons", "api", "storage", "certs"),
 }
 MITMPROXY = ("addons.recorder", "addons.launch", "addons.flowfile")
