@@ -44,6 +44,16 @@ _RAW = (
         swept      integer not null default 0  -- 1: no row of it is left in any table
     ) strict
     """,
+    "create index tombstones_unswept on tombstones (session_id) where swept = 0",
+    """
+    create table removed_entries (   -- entries whose row is gone and whose remains are swept
+        entry_id text primary key,
+        writer   text not null,
+        is_open  integer not null,   -- 1: records of it may still come, and are dropped
+        swept    integer not null default 0  -- 1: no row of it is left in any table
+    ) strict, without rowid
+    """,
+    "create index removed_entries_unswept on removed_entries (entry_id) where swept = 0",
     """
     create table entries (
         id               text primary key,
@@ -91,12 +101,12 @@ _RAW = (
     "create index entries_open on entries (writer) where outcome is null",
     "create index entries_host on entries (host, id)",
     """
-    create table blocks (
+    create table blocks (              -- a rowid table: long rows make a poor index tree
         digest     blob primary key,   -- SHA-256 of the plain bytes
-        size_bytes integer not null,   -- plain
-        data       blob not null,      -- zstd frame, or plain where that is not longer
-        uses       integer not null    -- bodies and messages that point here
-    ) strict, without rowid
+        size_bytes integer not null,   -- plain, at most 256 KB
+        uses       integer not null,   -- places in recipes and pieces that point here
+        data       blob not null       -- zstd frame if shorter, else plain; last: long
+    ) strict
     """,
     """
     create table bodies (
@@ -104,8 +114,14 @@ _RAW = (
         size_bytes integer not null,
         blocks     blob not null,      -- the recipe: digests of its blocks, 36 bytes each:
                                        -- digest, then plain size as 4 bytes
-        uses       integer not null
+        uses       integer not null    -- entries and messages that point here
     ) strict, without rowid
+    """,
+    """
+    create table released (            -- what is left of the recipes of bodies that are no more:
+        id     integer primary key,    -- these blocks lose one use each, a slice at a time
+        blocks blob not null           -- as bodies.blocks
+    ) strict
     """,
     """
     create table pieces (              -- the tail of a body that is still growing
@@ -113,8 +129,8 @@ _RAW = (
         part     text not null,        -- request, response, request-decoded, response-decoded,
                                        -- client-message, server-message
         number   integer not null,     -- ascending
-        data     blob,                 -- plain bytes, or NULL and then:
-        block    blob,                 -- digest of a full block that was cut off already
+        block    blob,                 -- digest of a full block that was cut off; NULL: see data
+        data     blob,                 -- plain bytes; NULL: see block
         primary key (entry_id, part, number)
     ) strict, without rowid
     """,
@@ -124,7 +140,8 @@ _RAW = (
         side     text not null,        -- request, response
         first    integer not null,     -- number of the first chunk in this run
         count    integer not null,
-        run      blob not null,        -- pairs of varints: nanoseconds since the last, size
+        at_bytes integer not null,     -- where the first chunk begins in its body
+        run      blob not null,        -- storage.clocks
         primary key (entry_id, side, first)
     ) strict, without rowid
     """,
@@ -175,12 +192,15 @@ _RAW = (
         id       text primary key,
         writer   text not null,
         entry_id text,
+        session_id text,               -- of the entry; NULL: unknown
         segment  integer not null,
         position integer not null,
         reason   text not null,
         payload  blob not null         -- the whole record
     ) strict
     """,
+    "create index quarantine_entry on quarantine (entry_id)",
+    "create index quarantine_session on quarantine (session_id)",
     """
     create table spool_positions (
         writer  text primary key,

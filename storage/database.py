@@ -1,0 +1,160 @@
+"""
+The SQLite file: how it is made, opened for reading, and written in transactions.
+
+Only one connection may write and checkpoint: a linked SQLite older than 3.51.3 can corrupt a WAL
+database when two do it at once (https://www.sqlite.org/wal.html#walreset). It belongs to the
+writer thread of `storage.store`; all others are `reader`s.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from storage.errors import StoreError
+from storage.schema import migrations
+
+_WRITER_WAIT_S = 1.0  # per try; the store tries again
+_READER_WAIT_S = 5.0
+
+# auto_vacuum counts only before the first table. secure_delete is ON, not FAST: FAST leaves the
+# pages of long rows as they are on the freelist, from where they come back as the slack of others.
+# temp_store keeps what SQLite sorts out of files that nobody sweeps.
+_WRITER_PRAGMAS = (
+    "pragma auto_vacuum = incremental",
+    "pragma secure_delete = on",
+    "pragma temp_store = memory",
+    "pragma journal_mode = wal",
+    "pragma synchronous = full",
+)
+_READER_PRAGMAS = (
+    "pragma query_only = on",
+    "pragma wal_autocheckpoint = 0",
+    "pragma temp_store = memory",
+)
+
+
+def create(path: Path) -> Database:
+    """
+    Open the database for writing, make it if it is missing, and bring its tables up to date.
+
+    Raises StoreError if the file is no database of ours or of a newer Wirescribe, and
+    sqlite3.OperationalError (see `is_busy`) if another process keeps it locked.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    conn = sqlite3.connect(path, timeout=_WRITER_WAIT_S)
+    try:
+        for pragma in _WRITER_PRAGMAS:
+            conn.execute(pragma).fetchall()
+        db = Database(conn, execute_plugins=False)
+        _migrate(db, path)
+    except sqlite3.OperationalError:
+        conn.close()
+        raise
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        raise StoreError(f"{path} is no sound database: {error}") from error
+    except BaseException:
+        conn.close()
+        raise
+    return db
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """
+    A connection that can neither write nor checkpoint; every statement sees what is committed.
+
+    It is used by one thread at a time, and may be closed by another one. Raises StoreError if
+    there is no database.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no database at {path}: nothing was recorded here yet")
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    conn = sqlite3.connect(
+        uri, uri=True, timeout=_READER_WAIT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for pragma in _READER_PRAGMAS:
+            conn.execute(pragma).fetchall()
+    except sqlite3.Error as error:
+        conn.close()
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    return conn
+
+
+@contextlib.contextmanager
+def write(db: Database) -> Iterator[Database]:
+    """
+    One transaction, rolled back on any exception; inside another one, a savepoint of it.
+
+    The lock is taken at its begin: a transaction that reads first and then writes would fail with
+    `database is locked` at once, whatever the busy timeout.
+    """
+    if db.conn.in_transaction:
+        with db.atomic():
+            yield db
+        return
+    db.conn.execute("begin immediate")
+    try:
+        yield db
+        db.conn.execute("commit")
+    except BaseException:
+        db.rollback()
+        raise
+
+
+@contextlib.contextmanager
+def snapshot(conn: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Several reads of one state. Keep it short: the WAL cannot shrink meanwhile."""
+    if conn.in_transaction:
+        yield conn
+        return
+    conn.execute("begin")
+    try:
+        yield conn
+    finally:
+        conn.execute("rollback")
+
+
+def truncate_log(db: Database) -> bool:
+    """
+    Move the whole WAL into the database and cut it to nothing, so that no deleted byte is in it.
+
+    False if a reader still needs it: try again later. Not inside a transaction.
+    """
+    db.conn.execute("pragma busy_timeout = 0").fetchall()
+    try:
+        (blocked, _, _) = db.conn.execute("pragma wal_checkpoint(truncate)").fetchone()
+    except sqlite3.OperationalError as error:
+        if not is_busy(error):
+            raise
+        blocked = 1
+    finally:
+        db.conn.execute(f"pragma busy_timeout = {int(_WRITER_WAIT_S * 1000)}").fetchall()
+    return not blocked
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether this is SQLite's way to say that another connection holds a lock."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _migrate(db: Database, path: Path) -> None:
+    # The set reads what is pending before its own transaction: two processes would race.
+    with write(db):
+        foreign = {migration.name for migration in migrations.applied(db)} - _known()
+        if foreign:
+            raise StoreError(
+                f"{path} was made by a newer Wirescribe ({', '.join(sorted(foreign))}): update it"
+            )
+        migrations.apply(db)
+
+
+def _known() -> set[str]:
+    with Database(memory=True, execute_plugins=False) as empty:
+        return {migration.name for migration in migrations.pending(empty)}

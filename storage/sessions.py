@@ -1,0 +1,255 @@
+"""
+Capture sessions, and their deletion.
+
+At most one session is active (an index of the table sees to that). What may record is told to the
+proxy by the control file: whoever changes a session uses `Store.change_sessions`.
+"""
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from sqlite_utils import Database
+
+from storage import ids
+from storage.control import Control, SessionControl
+from storage.errors import Conflict, NotFound
+from storage.records import Origin, Session
+
+_DELETED_DAYS = 7  # how long the proxy is told of a deleted session
+_DELETED_COUNT = 1000
+_MIN_PREFIX = 4
+_MAX_CANDIDATES = 5
+
+_COLUMNS = """
+    id, name, is_active, is_recording, created_ms, updated_ms, traffic_count, total_bytes,
+    origin, word
+"""
+
+
+def list_all(conn: sqlite3.Connection) -> list[Session]:
+    """All sessions, newest first."""
+    rows = conn.execute(f"select {_COLUMNS} from sessions order by created_ms desc, id desc")
+    return [_session(row) for row in rows]
+
+
+def get(conn: sqlite3.Connection, session_id: str) -> Session:
+    """Raises NotFound."""
+    row = conn.execute(f"select {_COLUMNS} from sessions where id = ?", [session_id]).fetchone()
+    if row is None:
+        raise NotFound("Session not found")
+    return _session(row)
+
+
+def active(conn: sqlite3.Connection) -> Session | None:
+    row = conn.execute(f"select {_COLUMNS} from sessions where is_active = 1").fetchone()
+    return _session(row) if row else None
+
+
+def by_key(conn: sqlite3.Connection, key: str) -> Session | None:
+    """The automatic session that gathers what `key` names, if there is one."""
+    row = conn.execute(f"select {_COLUMNS} from sessions where key = ?", [key]).fetchone()
+    return _session(row) if row else None
+
+
+def find(conn: sqlite3.Connection, text: str) -> Session:
+    """
+    The session that a user means by its id, its exact name, or a prefix of its id.
+
+    A prefix has at least 4 characters. Raises NotFound; Conflict if several match.
+    """
+    text = text.strip()
+    known, lower = list_all(conn), text.lower()
+    by_id = [session for session in known if session.id == lower]
+    by_name = [session for session in known if session.name == text]
+    by_prefix = [session for session in known if session.id.startswith(lower)]
+    for found in (by_id, by_name, by_prefix if len(text) >= _MIN_PREFIX else []):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Conflict(f"{text!r} may be {_candidates(found)}: say which by its id")
+    raise NotFound("Session not found")
+
+
+def default_name(now: datetime) -> str:
+    """
+    The automatic name: "Session 2/28/2026, 3:00:00 PM".
+
+    Seed document 002 has this en-US form; with a plain space, where newer ICU has U+202F.
+    """
+    hour, half = (now.hour % 12 or 12), ("AM" if now.hour < 12 else "PM")
+    return f"Session {now.month}/{now.day}/{now.year}, {hour}:{now:%M:%S} {half}"
+
+
+def create(
+    db: Database,
+    *,
+    name: str | None = None,
+    origin: Origin = "user",
+    is_recording: bool = False,
+    key: str | None = None,
+    now_ms: int | None = None,
+) -> Session:
+    """
+    A new session, not active. No name, or a blank one: the automatic name of `now_ms`.
+
+    Raises Conflict if `key` has a session already.
+    """
+    now_ms = _now_ms() if now_ms is None else now_ms
+    if key is not None and by_key(db.conn, key):
+        raise Conflict(f"there is a session of the key {key!r} already")
+    session_id = ids.new()
+    db.execute(
+        """
+        insert into sessions (id, name, is_recording, word, origin, key, created_ms, updated_ms)
+        values (:id, :name, :is_recording, :word, :origin, :key, :now, :now)
+        """,
+        {
+            "id": session_id,
+            "name": _name(name, now_ms),
+            "is_recording": is_recording,
+            "word": secrets.token_hex(8),
+            "origin": origin,
+            "key": key,
+            "now": now_ms,
+        },
+    )
+    return get(db.conn, session_id)
+
+
+def update(
+    db: Database,
+    session_id: str,
+    *,
+    name: str | None = None,
+    is_active: bool | None = None,
+    is_recording: bool | None = None,
+    used: Collection[str] = (),
+) -> Session:
+    """
+    Change what is given; None leaves as it is, a blank `name` asks for the automatic one.
+
+    `is_active` true is `activate`, false leaves no session active if this one was. An explicit
+    `is_recording` has the last word. Always touches `updated_ms`. Raises NotFound.
+    """
+    before = get(db.conn, session_id)
+    if is_active:
+        before = activate(db, session_id, used=used)
+    now_ms = _now_ms()
+    db.execute(
+        """
+        update sessions
+        set name = :name, is_active = :is_active, is_recording = :is_recording,
+            updated_ms = max(updated_ms, :now)
+        where id = :id
+        """,
+        {
+            "name": before.name if name is None else _name(name, now_ms),
+            "is_active": before.is_active if is_active is None else is_active,
+            "is_recording": before.is_recording if is_recording is None else is_recording,
+            "now": now_ms,
+            "id": session_id,
+        },
+    )
+    return get(db.conn, session_id)
+
+
+def activate(db: Database, session_id: str, *, used: Collection[str] = ()) -> Session:
+    """
+    Make this session the active one, and recording.
+
+    The one that was active before stops recording too, unless its id is in `used`: then an agent
+    that is tagged with it goes on. Raises NotFound, and then nothing has changed.
+    """
+    get(db.conn, session_id)
+    now_ms = _now_ms()
+    before = active(db.conn)
+    if before and before.id != session_id:
+        db.execute(
+            """
+            update sessions
+            set is_active = 0, is_recording = :is_recording, updated_ms = max(updated_ms, :now)
+            where id = :id
+            """,
+            {
+                "is_recording": before.is_recording and before.id in used,
+                "now": now_ms,
+                "id": before.id,
+            },
+        )
+    db.execute(
+        """
+        update sessions
+        set is_active = 1, is_recording = 1, updated_ms = max(updated_ms, :now)
+        where id = :id
+        """,
+        {"now": now_ms, "id": session_id},
+    )
+    return get(db.conn, session_id)
+
+
+def delete(db: Database, session_id: str) -> None:
+    """
+    Forget the session, now and for good; `storage.sweeping` removes what it recorded.
+
+    Raises NotFound.
+    """
+    get(db.conn, session_id)
+    db.execute("delete from sessions where id = ?", [session_id])
+    db.execute(
+        "insert into tombstones (session_id, deleted_ms) values (?, ?)", [session_id, _now_ms()]
+    )
+
+
+def control(conn: sqlite3.Connection) -> Control:
+    """What the proxy must know of the sessions; its generation is 0, the store counts it."""
+    since_ms = _now_ms() - _DELETED_DAYS * 86_400_000
+    deleted = conn.execute(
+        """
+        select session_id from tombstones where deleted_ms >= ?
+        order by deleted_ms desc, session_id desc limit ?
+        """,
+        [since_ms, _DELETED_COUNT],
+    ).fetchall()
+    known = list_all(conn)
+    return Control(
+        active=next((session.id for session in known if session.is_active), None),
+        sessions={
+            session.id: SessionControl(recording=session.is_recording, word=session.word)
+            for session in known
+        },
+        deleted=tuple(session_id for (session_id,) in reversed(deleted)),
+    )
+
+
+def _session(row: tuple[str, str, int, int, int, int, int, int, Origin, str]) -> Session:
+    return Session(
+        id=row[0],
+        name=row[1],
+        is_active=bool(row[2]),
+        is_recording=bool(row[3]),
+        created_ms=row[4],
+        updated_ms=row[5],
+        traffic_count=row[6],
+        total_bytes=row[7],
+        origin=row[8],
+        word=row[9],
+    )
+
+
+def _candidates(found: list[Session]) -> str:
+    named = [f"{session.id} ({session.name})" for session in found[:_MAX_CANDIDATES]]
+    more = len(found) - len(named)
+    return ", ".join(named) + (f" or {more} more" if more else "")
+
+
+def _name(name: str | None, now_ms: int) -> str:
+    if name and name.strip():
+        return name
+    return default_name(datetime.fromtimestamp(now_ms / 1000, tz=UTC).astimezone())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

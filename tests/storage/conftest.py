@@ -1,0 +1,29 @@
+"""A data dir, its writing connection and its store, all real."""
+
+import os
+
+import pytest
+
+from storage import database
+from storage.datadir import DataDir
+from storage.store import Store
+
+
+@pytest.fixture
+def datadir(tmp_path):
+    before = os.umask(0o077)
+    yield DataDir(tmp_path / "data").prepare()
+    os.umask(before)
+
+
+@pytest.fixture
+def db(datadir):
+    """The writing connection, in this thread."""
+    with database.create(datadir.database) as db:
+        yield db
+
+
+@pytest.fixture
+def store(datadir):
+    with Store.open(datadir) as store:
+        yield store
