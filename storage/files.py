@@ -4,10 +4,14 @@ import contextlib
 import fcntl
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from storage.errors import Busy, ConfigError, StoreError
+
+_PROBED_S = 0.2  # for how long `take` puts up with other processes asking `is_locked`
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -16,7 +20,7 @@ def replace(path: Path, data: bytes) -> None:
 
     Raises StoreError if the disk refuses.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
@@ -50,8 +54,7 @@ def private_folder(folder: Path) -> Path:
     Raises ConfigError if it is a link, belongs to somebody else or others may write in it.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
+        found = _made(folder)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be used as a folder: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode):
@@ -63,6 +66,14 @@ def private_folder(folder: Path) -> Path:
     if found.st_mode & 0o077:
         folder.chmod(0o700)
     return folder
+
+
+def _made(folder: Path) -> os.stat_result:
+    while True:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700, parents=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody removed it this moment
+            return folder.lstat()
 
 
 @contextlib.contextmanager
@@ -81,14 +92,36 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[int]:
 
 
 def take(path: Path, *, wait: bool = False) -> int:
-    """As `locked`, for the life of the descriptor that is returned."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError as error:
+    """
+    As `locked`, for the life of the descriptor that is returned.
+
+    Raises FileNotFoundError if the folder is not there.
+    """
+    give_up = time.monotonic() + _PROBED_S
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if _is_at(path, handle):
+                return handle
+        except BlockingIOError as error:
+            # `is_locked` holds the lock for a moment, so being refused once says nothing.
+            if time.monotonic() >= give_up:
+                os.close(handle)
+                raise Busy(f"{path} is held by another process") from error
+            time.sleep(0.002)
+        except BaseException:
+            os.close(handle)
+            raise
         os.close(handle)
-        raise Busy(f"{path} is held by another process") from error
-    return handle
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Whether the open file still lies at `path`: its last holder may have removed it."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(path: Path) -> bool:

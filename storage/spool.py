@@ -4,122 +4,36 @@ The spool: the append-only log between the proxy and the server.
     spool/<writer>/lock              held (flock) for as long as the writer lives
     spool/<writer>/0000000001.spool  segments, numbered from 1; only the newest one grows
 
-A segment is a sequence of records. A record, all numbers big-endian:
-
-    4 bytes  magic `WSP1`
-    4 bytes  length of the payload
-    4 bytes  CRC-32 of the payload
-    4 bytes  CRC-32 of the 12 bytes before
-    payload  msgpack array: format version, entry (16 bytes), number of the record in its entry,
-             kind, offset_ns (monotonic, from the start of the entry), content
-
-Content by kind:
-
-    open             records.EntryOpened
-    request-chunk    [size_bytes, data]: `size_bytes` is the chunk's length on the wire, the data is
-    response-chunk   what redaction let go by now: the data of all chunks makes up the body. Chunks
-                     without a moment of their own (a long one's rest, a tail) have size_bytes 0
-    request-end, response-end   records.BodyEnd
-    request-decoded, response-decoded   bytes: a piece of the decoded text beside a body cut_coded
-    response         records.ResponseHead
-    message          [from_client, opcode, final, data]; a long message comes in several pieces
-    cut              records.Cut
-    gap              records.Gap
-    close            records.EntryClosed
-
-No record is longer than MAX_RECORD, so that a reader's memory is bounded.
+A segment is a sequence of records; storage.envelope says what is in one.
 """
 
 import contextlib
+import errno
 import os
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-from storage import files, ids
-from storage.errors import StoreError
+from storage import envelope, files, ids
+from storage.envelope import FORMAT as FORMAT
+from storage.envelope import MAX_DATA as MAX_DATA
+from storage.envelope import MAX_RECORD as MAX_RECORD
+from storage.envelope import NIL as NIL
+from storage.envelope import Buffers as Buffers
+from storage.envelope import SpoolRecord as SpoolRecord
+from storage.envelope import pack as pack
+from storage.envelope import pack_chunk as pack_chunk
+from storage.envelope import pack_decoded as pack_decoded
+from storage.envelope import pack_message as pack_message
+from storage.errors import Busy, StoreError
 
-FORMAT = 1
-MAX_RECORD = 8 << 20
-MAX_DATA = 1 << 20  # of one chunk's or message piece's data; a writer splits longer ones
 SEGMENT_BYTES = 16 << 20
-NIL = bytes(16)  # the entry of records that belong to no entry
 
-_MAGIC = b"WSP1"
-_HEAD = struct.Struct(">4sIII")
-# array of 6, version, bin8 of 16 bytes, uint32 number
-_ENVELOPE = struct.Struct(">BBBB16sBI")
-_OFFSET = struct.Struct(">BQ")
-_BIN = struct.Struct(">BI")
-_IOV = 512
-
-Buffers = list[bytes | memoryview]
-
-
-# --- packing -------------------------------------------------------------------------------------
-
-
-def pack(entry: bytes, number: int, kind: str, offset_ns: int, content: msgspec.Struct) -> Buffers:
-    """One record as buffers for `SpoolWriter.append`. Raises StoreError above MAX_RECORD."""
-    return _framed(_envelope(entry, number, kind, offset_ns), msgspec.msgpack.encode(content))
-
-
-def pack_chunk(
-    entry: bytes, number: int, kind: str, offset_ns: int, size_bytes: int, data: bytes
-) -> Buffers:
-    """A `request-chunk` or `response-chunk` record; the data is not copied."""
-    prefix = b"\x92\xce" + size_bytes.to_bytes(4) + _BIN.pack(0xC6, len(data))
-    return _framed(_envelope(entry, number, kind, offset_ns) + prefix, data)
-
-
-def pack_decoded(entry: bytes, number: int, kind: str, offset_ns: int, data: bytes) -> Buffers:
-    """A `request-decoded` or `response-decoded` record; the data is not copied."""
-    prefix = _BIN.pack(0xC6, len(data))
-    return _framed(_envelope(entry, number, kind, offset_ns) + prefix, data)
-
-
-def pack_message(
-    entry: bytes,
-    number: int,
-    offset_ns: int,
-    data: bytes,
-    *,
-    from_client: bool,
-    opcode: int,
-    final: bool = True,
-) -> Buffers:
-    """A `message` record: one WebSocket message or a piece of it; the data is not copied."""
-    flags = bytes((0x94, 0xC3 if from_client else 0xC2, opcode, 0xC3 if final else 0xC2))
-    prefix = flags + _BIN.pack(0xC6, len(data))
-    return _framed(_envelope(entry, number, "message", offset_ns) + prefix, data)
-
-
-def _envelope(entry: bytes, number: int, kind: str, offset_ns: int) -> bytes:
-    name = kind.encode()
-    return (
-        _ENVELOPE.pack(0x96, FORMAT, 0xC4, 16, entry, 0xCE, number)
-        + bytes((0xA0 | len(name),))
-        + name
-        + _OFFSET.pack(0xCF, max(offset_ns, 0))
-    )
-
-
-def _framed(prefix: bytes, data: bytes) -> Buffers:
-    size = len(prefix) + len(data)
-    if size > MAX_RECORD:
-        raise StoreError(f"a record of {size} bytes is longer than the spool takes ({MAX_RECORD})")
-    return [_record_head(size, zlib.crc32(data, zlib.crc32(prefix))) + prefix, data]
-
-
-def _record_head(size: int, payload_crc: int) -> bytes:
-    first = struct.pack(">4sII", _MAGIC, size, payload_crc)
-    return first + zlib.crc32(first).to_bytes(4)
-
-
-# --- writing -------------------------------------------------------------------------------------
+_IOV = 512  # buffers of one system call
+_READ_BYTES = 4 << 20  # of one system call
+_WHOLE = 1 << 40  # more than any segment holds
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -130,48 +44,66 @@ def segments(folder: Path) -> list[int]:
     """Numbers of the segments in a writer's folder, ascending; [] if there is none."""
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     stems = (name.removesuffix(".spool") for name in names if name.endswith(".spool"))
-    return sorted(int(stem) for stem in stems if stem.isdigit())
+    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit())
+
+
+def writers(root: Path) -> Iterator[Path]:
+    """The folders of all writers, living or dead, oldest first."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(root)):
+            folder = root / name
+            if folder.is_dir() and not name.startswith("."):
+                yield folder
+
+
+# --- writing -------------------------------------------------------------------------------------
 
 
 class SpoolWriter:
     """
     Appends records to segments of its own folder; one process, one thread appends.
 
-    `sync` may be called by another thread. A failed append leaves no half record behind.
+    `sync` may be called by another thread. A failed append leaves nothing behind. A name is for
+    one writer: a second one may only go on while the server has not finished with the first.
     """
 
     def __init__(
         self, root: Path, *, name: str | None = None, segment_bytes: int = SEGMENT_BYTES
     ) -> None:
         self.name = name or ids.new()
-        self.folder = files.private_folder(root / self.name)
-        self._lock = files.take(self.folder / "lock")
+        self.folder = root / self.name
+        self._lock = _own(self.folder)
         self._segment_bytes = segment_bytes
         # Never append to an old segment: its end may be torn.
         self._number = max(segments(self.folder), default=0)
-        self._handle = -1
+        self._handle = -1  # none yet
         self._end = 0
         self._torn = False
         self._unsynced: list[int] = []  # full segments, still open because not yet synced
+        self._is_named = False  # whether the newest segment's name is durable
         self.appended_bytes = 0
-        self._open_next()
+        try:
+            self._open_next()
+        except OSError as error:
+            os.close(self._lock)
+            raise StoreError(f"no spool in {self.folder}: {error.strerror}") from error
 
     def append(self, buffers: Sequence[bytes | memoryview]) -> None:
         """
         Write whole records, all of them or none.
 
-        Raises StoreError when the disk refuses; then nothing of `buffers` is in the log, and the
-        call may be repeated.
+        Raises StoreError when the disk refuses; then nothing of `buffers` is in the log, no reader
+        has seen any of it, and the call may be repeated.
         """
         try:
             if self._torn:
                 self._cut_back()
             if self._end >= self._segment_bytes:
                 self._open_next()
-            written = _write_all(self._handle, buffers)
+            written = self._put(buffers)
         except OSError as error:
             self._torn = True
             with contextlib.suppress(OSError):
@@ -182,13 +114,21 @@ class SpoolWriter:
 
     def sync(self) -> None:
         """Make all that was appended before the call durable. Raises StoreError."""
-        handle = self._handle
+        # The appending thread may move `handle` to the unsynced ones meanwhile, but only this
+        # thread closes them.
+        handle, old = self._handle, list(self._unsynced)
         try:
-            while self._unsynced:
-                os.fsync(self._unsynced[0])
-                os.close(self._unsynced.pop(0))
-            os.fsync(handle)
+            for full in old:
+                os.fsync(full)
+                os.close(full)
+                self._unsynced.remove(full)
+            if handle not in old:
+                os.fsync(handle)
+            if not self._is_named:
+                self._is_named = True  # first, for a segment may be opened during the call
+                files.sync_folder(self.folder)
         except OSError as error:
+            self._is_named = False
             raise StoreError(f"{self.folder} could not be synced: {error.strerror}") from error
 
     def close(self) -> None:
@@ -196,8 +136,19 @@ class SpoolWriter:
         try:
             self.sync()
         finally:
-            os.close(self._handle)
-            os.close(self._lock)
+            for handle in (*self._unsynced, self._handle, self._lock):
+                os.close(handle)
+
+    def _put(self, buffers: Sequence[bytes | memoryview]) -> int:
+        try:
+            return _write_at(self._handle, self._end, buffers)
+        except OSError as error:
+            if error.errno != errno.EFBIG or not self._end:
+                raise
+            # A limit on the size of files, below that of a segment.
+            self._cut_back()
+            self._open_next()
+            return _write_at(self._handle, self._end, buffers)
 
     def _open_next(self) -> None:
         path = segment_path(self.folder, self._number + 1)
@@ -205,25 +156,51 @@ class SpoolWriter:
         if self._handle >= 0:
             self._unsynced.append(self._handle)
         self._handle, self._end, self._number = fresh, 0, self._number + 1
-        files.sync_folder(self.folder)
+        self._is_named = False
 
     def _cut_back(self) -> None:
         os.ftruncate(self._handle, self._end)
-        os.lseek(self._handle, self._end, os.SEEK_SET)
         self._torn = False
 
 
-def _write_all(handle: int, buffers: Sequence[bytes | memoryview]) -> int:
+def _own(folder: Path) -> int:
+    """Make a writer's folder and lock it. Raises Busy if another process writes there."""
+    while True:
+        files.private_folder(folder)
+        # A reader may be removing the folder of a dead writer of the same name.
+        with contextlib.suppress(FileNotFoundError):
+            return files.take(folder / "lock")
+
+
+def _write_at(handle: int, start: int, buffers: Sequence[bytes | memoryview]) -> int:
+    """
+    Write `buffers` at `start`, the very first byte last; returns their length.
+
+    A reader that looks meanwhile finds a zero there and waits, so that it never takes up a record
+    that a failing call takes back.
+    """
+    pending = [memoryview(buffer) for buffer in buffers if len(buffer)]
+    if not pending:
+        return 0
+    first = pending[0][:1]
+    pending[0] = pending[0][1:]
+    os.lseek(handle, start + 1, os.SEEK_SET)
+    total = 1
+    for begin in range(0, len(pending), _IOV):
+        total += _write_all(handle, pending[begin : begin + _IOV])
+    os.pwrite(handle, first, start)
+    return total
+
+
+def _write_all(handle: int, pending: list[memoryview]) -> int:
     total = 0
-    for start in range(0, len(buffers), _IOV):
-        pending = list(buffers[start : start + _IOV])
-        while pending:
-            count = os.writev(handle, pending)
-            total += count
-            while pending and count >= len(pending[0]):
-                count -= len(pending.pop(0))
-            if count:
-                pending[0] = memoryview(pending[0])[count:]
+    while pending:
+        count = os.writev(handle, pending)
+        total += count
+        while pending and count >= len(pending[0]):
+            count -= len(pending.pop(0))
+        if count:
+            pending[0] = pending[0][count:]
     return total
 
 
@@ -237,17 +214,6 @@ class Position(msgspec.Struct, frozen=True, order=True):
     offset: int = 0
 
 
-class SpoolRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A sound record; `content` is msgpack, `payload` the whole of it."""
-
-    entry: bytes
-    number: int
-    kind: str
-    offset_ns: int
-    content: msgspec.Raw
-    payload: bytes
-
-
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
     """
     Bytes of a segment that hold no sound record, or a sound record that is no valid payload.
@@ -257,12 +223,9 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
 
     segment: int
     offset: int
-    size_bytes: int
+    size_bytes: int | None  # None: whole segments are missing
     reason: str
     payload: bytes | None = None
-
-
-_PAYLOAD = msgspec.msgpack.Decoder(tuple[int, bytes, int, str, int, msgspec.Raw])
 
 
 class SpoolReader:
@@ -279,10 +242,13 @@ class SpoolReader:
         """Bytes on disk behind the position."""
         total = 0
         for number in segments(self.folder):
-            if number >= self.position.segment:
-                with contextlib.suppress(FileNotFoundError):
-                    total += segment_path(self.folder, number).stat().st_size
-        return total - (self.position.offset if total else 0)
+            with contextlib.suppress(FileNotFoundError):
+                size = segment_path(self.folder, number).stat().st_size
+                if number == self.position.segment:
+                    total += max(size - self.position.offset, 0)
+                elif number > self.position.segment:
+                    total += size
+        return total
 
     def read(self, limit_bytes: int = 4 << 20) -> list[SpoolRecord | Damage]:
         """
@@ -290,16 +256,20 @@ class SpoolReader:
 
         [] means: nothing more for now, or for ever if the writer is dead. What is torn at the end
         of a living writer's newest segment is left for the next call; of a dead one it is Damage.
+        Raises OSError if a segment cannot be read.
         """
         live = self.is_live()  # asked first: what a dead writer left is complete
+        numbers = segments(self.folder)
+        if numbers and self.position.segment > numbers[-1]:
+            self.position = Position()  # another writer of the same name
         found: list[SpoolRecord | Damage] = []
-        for number in segments(self.folder):
+        for number in numbers:
             if number < self.position.segment:
                 continue
             if number > self.position.segment:
+                found += self._missing(number)
                 self.position = Position(number, 0)
-            newest = number == max(segments(self.folder), default=number)
-            found += self._read_segment(number, limit_bytes, growing=live and newest)
+            found += self._read_segment(number, limit_bytes, growing=live and number == numbers[-1])
             if found:
                 break
         return found
@@ -312,105 +282,131 @@ class SpoolReader:
 
     def finished(self) -> bool:
         """Whether the writer is dead and all that it left lies before the position."""
-        return not self.is_live() and self.lag_bytes() <= 0
+        return not self.is_live() and self.lag_bytes() == 0
 
-    def remove(self) -> None:
-        """Delete the folder of a finished writer."""
-        for number in segments(self.folder):
-            segment_path(self.folder, number).unlink(missing_ok=True)
-        (self.folder / "lock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
+    def remove(self) -> bool:
+        """Delete what a finished writer left; False if it is not finished after all."""
+        try:
+            lock = files.take(self.folder / "lock")
+        except FileNotFoundError:
+            return True
+        except Busy:
+            return False
+        try:
+            if self.lag_bytes():
+                return False
+            for number in segments(self.folder):
+                segment_path(self.folder, number).unlink(missing_ok=True)
+            (self.folder / "lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody else's file lies there: leave it
+                self.folder.rmdir()
+        finally:
+            os.close(lock)
+        return True
+
+    def _missing(self, number: int) -> list[Damage]:
+        expected = self.position.segment + 1
+        if number == expected:
+            return []
+        reason = f"segments {expected} to {number - 1} are missing"
+        return [Damage(segment=expected, offset=0, size_bytes=None, reason=reason)]
 
     def _read_segment(
         self, number: int, limit_bytes: int, *, growing: bool
     ) -> list[SpoolRecord | Damage]:
-        path = segment_path(self.folder, number)
         try:
-            with path.open("rb") as file:
-                start = self.position.offset
-                file.seek(start)
-                # The limit, and then as much as a record that begins before it may need.
-                data = file.read(limit_bytes + MAX_RECORD + _HEAD.size)
+            with segment_path(self.folder, number).open("rb", buffering=0) as file:
+                window = _Window(file, number, self.position.offset, limit_bytes)
+                found = list(window.records(limit_bytes, growing=growing))
         except FileNotFoundError:
             return []
-        at_end = len(data) < limit_bytes + MAX_RECORD + _HEAD.size
-        found: list[SpoolRecord | Damage] = []
-        offset = 0
-        while offset < len(data) and offset < limit_bytes:
-            record, size = _record_at(data, offset)
-            if record is None:
-                after = _next_sound(data, offset + 1)
-                if after is None and at_end and growing:
-                    break  # torn, or still being written: wait
-                after = len(data) if after is None else after
-                size = after - offset
-                record = Damage(
-                    segment=number, offset=start + offset, size_bytes=size, reason="damaged bytes"
-                )
-            elif isinstance(record, Damage):
-                record = msgspec.structs.replace(record, segment=number, offset=start + offset)
-            found.append(record)
-            offset += size
-        self.position = Position(number, start + offset)
+        self.position = Position(number, window.start + window.offset)
         return found
 
 
-def _record_at(data: bytes, offset: int) -> tuple[SpoolRecord | Damage | None, int]:
-    payload = _payload_at(data, offset)
-    if payload is None:
-        return None, 0
-    size = _HEAD.size + len(payload)
-    try:
-        version, entry, number, kind, offset_ns, content = _PAYLOAD.decode(payload)
-        if version != FORMAT or len(entry) != 16:
-            raise msgspec.ValidationError(f"format {version}, entry of {len(entry)} bytes")
-    except msgspec.DecodeError as error:
-        damage = Damage(
-            segment=0, offset=0, size_bytes=size, reason=f"unknown payload: {error}",
+class _Window:
+    """The part of a segment that is in memory: it begins at `start` and grows by need."""
+
+    def __init__(self, file: BinaryIO, segment: int, start: int, size_bytes: int) -> None:
+        self._file = file
+        self._segment = segment
+        self.start = start
+        self.offset = 0  # of the next record, from `start`
+        file.seek(start)
+        self._data = b""
+        self._reaches(size_bytes)
+
+    def records(self, limit_bytes: int, *, growing: bool) -> Iterator[SpoolRecord | Damage]:
+        """What begins in the first `limit_bytes`; `offset` goes behind it."""
+        while self.offset < limit_bytes and self._reaches(self.offset + 1):
+            if growing and self._data[self.offset] == 0:
+                return  # its writer is at it
+            payload = self._payload(self.offset)
+            if payload is None:
+                after = self._next_sound(growing=growing)
+                if after is None and growing:
+                    return  # torn, or still being written: wait
+                size = (len(self._data) if after is None else after) - self.offset
+                yield self._damage(size, "damaged bytes")
+            else:
+                size = envelope.HEAD.size + len(payload)
+                try:
+                    yield envelope.open_payload(payload)
+                except ValueError as error:
+                    yield self._damage(size, str(error), payload)
+            self.offset += size
+
+    def _reaches(self, end: int) -> bool:
+        """Whether the segment has `end` bytes from `start` on; they are in memory then."""
+        while len(self._data) < end:
+            more = self._file.read(min(end - len(self._data), _READ_BYTES))
+            if not more:
+                return False
+            self._data += more
+        return True
+
+    def _payload(self, offset: int) -> bytes | None:
+        """The payload of the sound record at `offset`, or None."""
+        self._reaches(offset + envelope.HEAD.size)
+        head = envelope.head_at(self._data, offset)
+        if head is None or not self._reaches(offset + head.record_bytes):
+            return None
+        return envelope.payload_at(self._data, offset, head)
+
+    def _next_sound(self, *, growing: bool) -> int | None:
+        """
+        Where the first record after the damage at `offset` begins; None if there is none (yet).
+
+        With the head of the damaged record sound, its length is trusted: its payload may be a part
+        of some other spool that travelled through the proxy.
+        """
+        head = envelope.head_at(self._data, self.offset)
+        if head is not None:
+            after = self.offset + head.record_bytes
+            if not self._reaches(after):
+                return None
+            if not self._reaches(after + 1) or (growing and self._data[after] == 0):
+                return after
+            if self._payload(after) is not None:
+                return after
+        self._reaches(_WHOLE)
+        found = self.offset + 1
+        while (found := self._data.find(envelope.MAGIC[1:], found + 1)) >= 0:
+            begin = found - 1
+            candidate = envelope.head_at(self._data, begin)
+            if candidate is None:
+                continue
+            if growing and not candidate.published:
+                return None  # its writer is at it, and what follows belongs to it
+            if envelope.payload_at(self._data, begin, candidate) is not None:
+                return begin
+        return None
+
+    def _damage(self, size: int, reason: str, payload: bytes | None = None) -> Damage:
+        return Damage(
+            segment=self._segment,
+            offset=self.start + self.offset,
+            size_bytes=size,
+            reason=reason,
             payload=payload,
-        )  # fmt: skip
-        return damage, size
-    return (
-        SpoolRecord(
-            entry=entry,
-            number=number,
-            kind=kind,
-            offset_ns=offset_ns,
-            content=content,
-            payload=payload,
-        ),
-        size,
-    )
-
-
-def _payload_at(data: bytes, offset: int) -> bytes | None:
-    """The payload of a sound record at `offset`, or None."""
-    if offset + _HEAD.size > len(data):
-        return None
-    magic, size, payload_crc, head_crc = _HEAD.unpack_from(data, offset)
-    if magic != _MAGIC or size > MAX_RECORD:
-        return None
-    if zlib.crc32(data[offset : offset + 12]) != head_crc:
-        return None
-    payload = data[offset + _HEAD.size : offset + _HEAD.size + size]
-    if len(payload) != size or zlib.crc32(payload) != payload_crc:
-        return None
-    return payload
-
-
-def _next_sound(data: bytes, offset: int) -> int | None:
-    while (offset := data.find(_MAGIC, offset)) >= 0:
-        if _payload_at(data, offset) is not None:
-            return offset
-        offset += 1
-    return None
-
-
-def writers(root: Path) -> Iterator[Path]:
-    """The folders of all writers, living or dead, oldest first."""
-    with contextlib.suppress(FileNotFoundError):
-        for name in sorted(os.listdir(root)):
-            folder = root / name
-            if folder.is_dir() and not name.startswith("."):
-                yield folder
+        )
