@@ -1,0 +1,77 @@
+"""
+The chunk clock of a streamed body: when each chunk came, and how long it was.
+
+It is stored in runs of RUN_CHUNKS chunks (the last one of a body may be shorter), each of which
+can be read alone: varints in pairs, a chunk's moment and its size. The first moment of a run is
+an offset of the entry, each further one counts from that before (zigzag, for it may be negative).
+"""
+
+RUN_CHUNKS = 256  # fixed, so that the runs of a body do not depend on how its records came
+
+
+class Run:
+    """A run that grows; `first` is the number of its first chunk, which begins at `at_bytes`."""
+
+    __slots__ = ("at_bytes", "count", "data", "first", "last_ns")
+
+    def __init__(self, first: int = 0, at_bytes: int = 0) -> None:
+        self.first = first
+        self.at_bytes = at_bytes
+        self.count = 0
+        self.last_ns = 0
+        self.data = bytearray()
+
+    @classmethod
+    def resume(cls, first: int, at_bytes: int, data: bytes) -> "Run":
+        """Go on with a run that was stored."""
+        self = cls(first, at_bytes)
+        chunks = decode(data)
+        self.data += data
+        self.count = len(chunks)
+        self.last_ns = chunks[-1][0] if chunks else 0
+        return self
+
+    @property
+    def is_full(self) -> bool:
+        return self.count >= RUN_CHUNKS
+
+    def append(self, offset_ns: int, size_bytes: int) -> None:
+        delta = offset_ns - self.last_ns
+        _varint(self.data, delta << 1 if delta >= 0 else (-delta << 1) - 1)
+        _varint(self.data, size_bytes)
+        self.last_ns = offset_ns
+        self.count += 1
+
+
+def decode(data: bytes) -> list[tuple[int, int]]:
+    """`(offset_ns, size_bytes)` of each chunk of a run. Raises ValueError if it is cut short."""
+    chunks = []
+    at = offset_ns = 0
+    try:
+        while at < len(data):
+            moved, at = _read(data, at)
+            size_bytes, at = _read(data, at)
+            offset_ns += -(moved + 1 >> 1) if moved & 1 else moved >> 1
+            chunks.append((offset_ns, size_bytes))
+    except IndexError:
+        raise ValueError("a chunk clock is cut short") from None
+    return chunks
+
+
+def _varint(data: bytearray, value: int) -> None:
+    """7 bits a byte, lowest first; the high bit says that more follow."""
+    while value > 0x7F:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    data.append(value)
+
+
+def _read(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
