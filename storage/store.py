@@ -29,6 +29,7 @@ Background = Callable[[Database], float]
 _PATIENCE_S = 30.0  # how long a call waits for another process that holds the database locked
 _BACK_OFF_S = (0.25, 10.0)  # after a failed background step: first, and at most
 _LOCKED_PAUSE_S = 0.05  # between tries, beside SQLite's own busy timeout
+_CONTROL_PAUSE_S = 0.5  # between tries to write the control file
 _STARVED_S = 1.0  # a background step that is due for so long goes after each call
 
 _log = logging.getLogger("wirescribe")
@@ -258,9 +259,10 @@ class _WriterThread:
 
     def _pause_s(self, due: float, now: float) -> float | None:
         """How long to wait for a call before the next step; None: for ever."""
-        if self._background or self._control_failure:
-            return max(due - now, 0.0)
-        return None
+        pause_s = max(due - now, 0.0)
+        if self._control_failure:
+            return min(pause_s, _CONTROL_PAUSE_S)
+        return pause_s if self._background else None
 
     def _answer(self, db: Database, call: _Call) -> None:
         if not call.future.set_running_or_notify_cancel():
