@@ -190,53 +190,40 @@ class Heads:
 
     def redact(self, side: Side, target: bytes, headers: Sequence[Header]) -> Head:
         """The head without its secrets; they are known from here on."""
-        part: Part = "request-header" if side == "request" else "response-header"
-        places = [Place("request-target")]
-        places += [
-            Place(part, name.decode("latin-1").lower(), number)
-            for number, (name, _) in enumerate(headers)
-        ]
         cuts: list[Cut] = []
-        values = [self._slots_out(target, request_target(target), places[0], cuts)]
-        for place, (name, value) in zip(places[1:], headers, strict=True):
-            values.append(self._slots_out(value, self._header(name, value), place, cuts))
-        values = self._known_out(values, places, cuts)
-        clean = tuple((name, value) for (name, _), value in zip(headers, values[1:], strict=True))
-        return Head(headers=clean, target=values[0], cuts=tuple(cuts))
+        if slots := request_target(target):
+            target = self._slots_out(target, slots, Place("request-target"), cuts)
+        values = [value for _, value in headers]
+        rules = self._rules
+        for number, (name, value) in enumerate(headers):
+            rule = rules[name] if name in rules else self._remember(name)
+            if rule and (slots := rule(value)):
+                place = _place(side, name, number)
+                values[number] = self._slots_out(value, slots, place, cuts)
+        # One search over all of them finds nothing in nearly every head.
+        if self._known.index().present(b"\n".join((target, *values))):
+            target = self._known_out(target, Place("request-target"), cuts)
+            for number, (name, _) in enumerate(headers):
+                place = _place(side, name, number)
+                values[number] = self._known_out(values[number], place, cuts)
+        clean = tuple((name, value) for (name, _), value in zip(headers, values, strict=True))
+        return Head(headers=clean, target=target, cuts=tuple(cuts))
 
     def _slots_out(self, value: bytes, slots: list[Slot], place: Place, cuts: list[Cut]) -> bytes:
-        if not slots:
-            return value
         named = {slot.span: slot.name for slot in slots}
         for slot in slots:
             for secret in slot.learn:
                 self._known.learn(secret)
         spans = outermost(named)
-        cuts += [
-            self._fingerprint.cut(
-                msgspec.structs.replace(place, name=named[span] or place.name), span
-            )
-            for span in spans
-        ]
+        for span in spans:
+            exact = Place(place.part, named[span] or place.name, place.index)
+            cuts.append(self._fingerprint.cut(exact, span))
         return starred(value, spans)
 
-    def _known_out(self, values: list[bytes], places: list[Place], cuts: list[Cut]) -> list[bytes]:
-        # One search over all of them finds nothing in nearly every head.
-        if not self._known.index().present(b"\n".join(values)):
-            return values
-        scanned = [
-            stream.whole(value, self._known, self._fingerprint, place)
-            for value, place in zip(values, places, strict=True)
-        ]
-        cuts += [cut for each in scanned for cut in each.cuts]
-        return [each.data for each in scanned]
-
-    def _header(self, name: bytes, value: bytes) -> list[Slot]:
-        try:
-            rule = self._rules[name]
-        except KeyError:
-            rule = self._remember(name)
-        return rule(value) if rule else []
+    def _known_out(self, value: bytes, place: Place, cuts: list[Cut]) -> bytes:
+        scanned = stream.whole(value, self._known, self._fingerprint, place)
+        cuts += scanned.cuts
+        return scanned.data
 
     def _remember(self, name: bytes) -> Rule | None:
         if len(self._rules) >= _CACHED_NAMES:
@@ -246,3 +233,8 @@ class Heads:
         rule = _SHAPED.get(lower) or (whole_value if secret else None)
         self._rules[name] = rule
         return rule
+
+
+def _place(side: Side, name: bytes, number: int) -> Place:
+    part: Part = "request-header" if side == "request" else "response-header"
+    return Place(part, name.decode("latin-1").lower(), number)

@@ -34,8 +34,8 @@ MAX_NEEDLE_BYTES: Final = 4096
 MAX_VALUES: Final = 128
 
 _PLAIN = re.compile(rb"[A-Za-z]*|[0-9.:TZ/+-]*")
-_STRIDES: Final = (64, 24, 8)
-_SIEVE_FROM: Final = 16  # needles of a stride: about where the sieve and the finds cost the same
+# Stride of the sieve, and from how many needles on it costs less than finding each.
+_STRIDES: Final = {64: 9, 24: 17, 8: 33}
 _WORD: Final = 8
 
 
@@ -120,7 +120,7 @@ class _Group:
         self.needles[needle] = None
         if self._sieve is not None:
             self._sift(needle)
-        elif self._stride and len(self.needles) > _SIEVE_FROM:
+        elif self._stride and len(self.needles) >= _STRIDES[self._stride]:
             self._sieve = {}
             for each in self.needles:
                 self._sift(each)
