@@ -1,0 +1,93 @@
+"""How handlers reach the store: on the loop for what is quick, in threads for what is not."""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from storage import database
+from storage.store import Store
+
+_THREADS = 4
+
+
+class Access:
+    """
+    The store, with a small pool of threads beside the loop.
+
+    `read()` is for short indexed queries on the loop's own thread (5 ms at most); everything that
+    reads bodies or walks a session goes through `in_thread` or `stream`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
+
+    def read(self) -> sqlite3.Connection:
+        """The calling thread's read-only connection."""
+        return self.store.read()
+
+    async def committed[T](self, mutation: Future[T]) -> T:
+        """
+        The result of a `Store.call`, once it is durable.
+
+        A client that goes away does not take its mutation back.
+        """
+        return await asyncio.shield(asyncio.wrap_future(mutation))
+
+    async def in_thread[T](self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `fn` with a read-only connection of its thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: fn(self.store.read()))
+
+    def stream(self, make: Callable[[sqlite3.Connection], Iterator[bytes]]) -> AsyncIterator[bytes]:
+        """The pieces that `make(conn)` yields; a client that reads slowly holds no thread."""
+        conn = database.reader(self.store.datadir.database)
+        return _pieces(_Puller(make(conn), conn), self._threads)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+# The type by which handlers ask for it.
+Reach = NamedDependency[SkipValidation[Access]]
+
+
+class _Puller:
+    """
+    An iterator with the connection that it reads from, pulled by one thread at a time.
+
+    A connection of its own, because the iterator wanders between threads.
+    """
+
+    def __init__(self, pieces: Iterator[bytes], conn: sqlite3.Connection) -> None:
+        self._pieces = pieces
+        self._conn = conn
+        self._lock = threading.Lock()
+
+    def next(self) -> bytes | None:
+        with self._lock:
+            return next(self._pieces, None)
+
+    def close(self) -> None:
+        with self._lock:
+            close = getattr(self._pieces, "close", None)
+            if close is not None:
+                close()
+            self._conn.close()
+
+
+async def _pieces(puller: _Puller, threads: ThreadPoolExecutor) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    try:
+        while (piece := await loop.run_in_executor(threads, puller.next)) is not None:
+            yield piece
+    finally:
+        # Not awaited: after a disconnect the last pull may still run, and the close waits for it.
+        with contextlib.suppress(RuntimeError):  # the pool was shut down
+            threads.submit(puller.close)

@@ -1,0 +1,50 @@
+"""The application: the native API behind its guards."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from api.access import Access
+from api.errors import HANDLERS
+from api.guards import Guard
+from api.requests import JsonRequest
+from api.routes import openapi, sessions
+from api.settings import ApiSettings
+from storage.store import Store
+
+_MAX_BODY_BYTES = 10_000_000
+
+
+def create_app(store: Store, settings: ApiSettings) -> Litestar:
+    """
+    The API over `store`, which the caller closes. Raises ConfigError for unsafe settings.
+
+    Every ASGI call passes the guards first, so that also what no route answers is guarded.
+    """
+    settings.check()
+    access = Access(store)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            access.close()
+
+    app = Litestar(
+        route_handlers=[sessions.ROUTER],
+        dependencies={
+            "access": Provide(lambda: access, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+        },
+        exception_handlers=HANDLERS,
+        lifespan=[lifespan],
+        logging_config=None,
+        openapi_config=openapi.config(settings.version),
+        request_class=JsonRequest,
+        request_max_body_size=_MAX_BODY_BYTES,
+    )
+    app.asgi_handler = Guard(app.asgi_handler, settings)
+    return app

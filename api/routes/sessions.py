@@ -1,0 +1,205 @@
+"""
+Capture sessions: seed document 002, exactly, with `total` in the list and `origin` in a session.
+
+Where the document is silent: an absent key leaves a property as it is, a null or blank name asks
+for the automatic one, unknown keys are ignored. `{id}` may be a unique prefix of 4 characters or
+more.
+"""
+
+import sqlite3
+from typing import Annotated
+
+import msgspec
+from litestar import Router, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, UnsetType
+
+from api.access import Reach
+from api.errors import ApiError, documented
+from api.routes.openapi import OptionalBody
+from storage import sessions
+from storage.errors import NotFound
+from storage.records import Origin, Session
+
+UnixMs = Annotated[int, Meta(description="Unix time in milliseconds")]
+
+
+class SessionBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A capture session: a named container of traffic."""
+
+    id: str
+    name: str
+    is_active: Annotated[bool, Meta(description="New untagged traffic goes here")]
+    is_recording: bool
+    created_at: UnixMs
+    updated_at: UnixMs
+    traffic_count: Annotated[int, Meta(description="Entries of every kind, tunnels included")]
+    total_bytes: Annotated[int, Meta(description="Body bytes as they crossed, both ways")]
+    origin: Origin
+
+
+class SessionList(msgspec.Struct, frozen=True, kw_only=True):
+    """All sessions, newest first."""
+
+    sessions: list[SessionBody]
+    total: int
+
+
+class SessionCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    name: Annotated[str | None, Meta(description="Null or blank: the automatic name")] = None
+
+
+class SessionUpdate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    name: (
+        Annotated[str | None, Meta(description="Null or blank: the automatic name")] | UnsetType
+    ) = UNSET
+    is_active: (
+        Annotated[bool, Meta(description="true: activate; false: this one is not active")]
+        | UnsetType
+    ) = UNSET
+    is_recording: bool | UnsetType = UNSET
+
+
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    success: bool = True
+
+
+def body_of(session: Session) -> SessionBody:
+    return SessionBody(
+        id=session.id,
+        name=session.name,
+        is_active=session.is_active,
+        is_recording=session.is_recording,
+        created_at=session.created_ms,
+        updated_at=session.updated_ms,
+        traffic_count=session.traffic_count,
+        total_bytes=session.total_bytes,
+        origin=session.origin,
+    )
+
+
+def find(conn: sqlite3.Connection, session_id: str) -> Session:
+    """By id or unique prefix. Raises NotFound; Conflict if a prefix fits several."""
+    try:
+        return sessions.get(conn, session_id)
+    except NotFound:
+        return sessions.find(conn, session_id)
+
+
+@get(
+    operation_id="listSessions",
+    summary="List all sessions",
+    responses=documented(),
+    sync_to_thread=False,
+)
+def list_sessions(access: Reach) -> SessionList:
+    found = [body_of(session) for session in sessions.list_all(access.read())]
+    return SessionList(sessions=found, total=len(found))
+
+
+@get(
+    "/active",
+    operation_id="getActiveSession",
+    summary="Get the active session",
+    responses=documented(404),
+    sync_to_thread=False,
+)
+def active_session(access: Reach) -> SessionBody:
+    session = sessions.active(access.read())
+    if session is None:
+        raise ApiError(404, "No active session", "NO_ACTIVE_SESSION")
+    return body_of(session)
+
+
+@get(
+    "/{session_id:str}",
+    operation_id="getSession",
+    summary="Get a session",
+    responses=documented(404, 409),
+    sync_to_thread=False,
+)
+def get_session(access: Reach, session_id: FromPath[str]) -> SessionBody:
+    return body_of(find(access.read(), session_id))
+
+
+@post(
+    operation_id="createSession",
+    summary="Create a session",
+    operation_class=OptionalBody,
+    responses=documented(413, 415),
+)
+async def create_session(
+    access: Reach,
+    data: JSONBody[SessionCreate | None] = None,
+) -> SessionBody:
+    name = data.name if data else None
+    made = await access.committed(access.store.change_sessions(sessions.create, name=name))
+    return body_of(made)
+
+
+@patch(
+    "/{session_id:str}",
+    operation_id="updateSession",
+    summary="Rename a session, activate it, turn its recording on or off",
+    operation_class=OptionalBody,
+    responses=documented(404, 409, 413, 415),
+)
+async def update_session(
+    access: Reach,
+    session_id: FromPath[str],
+    data: JSONBody[SessionUpdate | None] = None,
+) -> SessionBody:
+    asked = data or SessionUpdate()
+    changed = await access.committed(
+        access.store.change_sessions(
+            sessions.update,
+            find(access.read(), session_id).id,
+            name=None if asked.name is UNSET else asked.name or "",
+            is_active=None if asked.is_active is UNSET else asked.is_active,
+            is_recording=None if asked.is_recording is UNSET else asked.is_recording,
+            used=used(conn),
+        )
+    )
+    return body_of(changed)
+
+
+@post(
+    "/{session_id:str}/activate",
+    status_code=200,
+    operation_id="activateSession",
+    summary="Make a session the active one, and recording",
+    responses=documented(404, 409, 415),
+)
+async def activate_session(access: Reach, session_id: FromPath[str]) -> SessionBody:
+    activated = await access.committed(
+        access.store.change_sessions(sessions.activate, find(access.read(), session_id).id)
+    )
+    return body_of(activated)
+
+
+@delete(
+    "/{session_id:str}",
+    status_code=200,
+    operation_id="deleteSession",
+    summary="Delete a session and all that it recorded",
+    responses=documented(404, 409, 415),
+)
+async def delete_session(access: Reach, session_id: FromPath[str]) -> Success:
+    found = find(access.read(), session_id)
+    await access.committed(access.store.change_sessions(sessions.delete, found.id))
+    return Success()
+
+
+ROUTER = Router(
+    "/api/sessions",
+    route_handlers=[
+        list_sessions,
+        active_session,
+        get_session,
+        create_session,
+        update_session,
+        activate_session,
+        delete_session,
+    ],
+    tags=["sessions"],
+)
