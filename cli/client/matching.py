@@ -1,0 +1,33 @@
+"""Which session or entry a user means by what was typed."""
+
+from collections.abc import Sequence
+
+from cli.client.shapes import Session
+from storage.errors import Conflict, NotFound
+
+MIN_PREFIX = 4
+_SHOWN = 5
+
+
+def session_of(known: Sequence[Session], text: str) -> Session:
+    """
+    The session of this id, exact name, or unique prefix of an id (4 characters or more).
+
+    Raises NotFound; Conflict that names the candidates.
+    """
+    text = text.strip()
+    rules = (
+        [one for one in known if one.id == text.lower()],
+        [one for one in known if one.name == text],
+        [one for one in known if len(text) >= MIN_PREFIX and one.id.startswith(text.lower())],
+    )
+    for found in rules:
+        if len(found) == 1:
+            return found[0]
+        if found:
+            named = [f"{one.id} ({one.name})" for one in found[:_SHOWN]]
+            more = ", ..." if len(found) > _SHOWN else ""
+            raise Conflict(f"{text!r} may be {', '.join(named)}{more}: say which by its id")
+    raise NotFound(
+        f"there is no session {text!r}: `wirescribe sessions list` shows those there are"
+    )

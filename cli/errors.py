@@ -1,0 +1,44 @@
+"""What a user sees when something went wrong: one line on stderr, and an exit code."""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import rich_click as click
+from click.exceptions import Exit
+
+from certs.errors import CertificateError
+from storage.errors import WirescribeError
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+
+class Commands(click.RichGroup):
+    """A group whose commands may raise our own errors: they become a line and exit code 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added, the order in which they are needed."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (WirescribeError, CertificateError) as error:
+            refuse(str(error))
+        except KeyboardInterrupt:
+            raise Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader of our output is gone (`| head`); Python would complain again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(FAILED) from None
+
+
+def say(text: str) -> None:
+    """Talk to the user: on stderr, for stdout is for data."""
+    click.echo(text, err=True)
+
+
+def refuse(text: str, exit_code: int = FAILED) -> NoReturn:
+    """End the command with one line that says what happened, where, and what to do."""
+    say(f"wirescribe: {text}")
+    raise Exit(exit_code)

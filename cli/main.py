@@ -1,0 +1,27 @@
+"""The command `wirescribe`. What is slow to import is imported by the command that needs it."""
+
+import rich_click as click
+
+from cli.errors import Commands
+from cli.run import run
+from cli.serve import serve
+from cli.up import up
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wirescribe", prog_name="wirescribe")
+def wirescribe() -> None:
+    """
+    Record what coding agents and their models say to each other: every byte, with a clock.
+
+    `wirescribe run -- claude` is the short way in. All settings also stand in `config.toml` of
+    the data dir, or in WIRESCRIBE_* variables; flags win.
+    """
+
+
+for _command in (up, run, serve):
+    wirescribe.add_command(_command)
+
+
+def main() -> None:
+    wirescribe(prog_name="wirescribe")

@@ -1,0 +1,116 @@
+"""Options that several commands share. An option that was not given is None: see cli.settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from cli.settings import split_upstream
+from storage import datadir
+from storage.datadir import DataDir
+from storage.errors import ConfigError
+
+type _Command = Callable[..., Any]
+
+
+def _datadir(_context: click.Context, _option: click.Parameter, value: Path | None) -> DataDir:
+    return DataDir(value or datadir.default())
+
+
+def _upstream(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    try:
+        return dict(split_upstream(value) for value in values)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+data_dir = click.option(
+    "--data-dir",
+    "datadir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="WIRESCRIBE_DATA_DIR",
+    callback=_datadir,
+    help="Where everything is kept.  [default: the XDG data folder]",
+)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+_PORT = click.IntRange(0, 65535)
+
+_host = click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+
+_proxy = (
+    click.option(
+        "--proxy-port",
+        type=_PORT,
+        help="Port of the proxy, 0 for one that is free.  [default: 8888]",
+    ),
+    click.option(
+        "--scope",
+        type=click.Choice(["agents", "all"]),
+        help="What is decrypted: model providers and agents' own services, or everything.",
+    ),
+    click.option(
+        "--host-extra",
+        "hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Decrypt this host too; `.example.com` is it and all below. Repeatable.",
+    ),
+    click.option(
+        "--upstream",
+        multiple=True,
+        callback=_upstream,
+        metavar="HOST=URL",
+        help="Send this host's traffic to URL instead. Repeatable.",
+    ),
+    click.option("--http2/--no-http2", default=None, help="Offer HTTP/2 to both sides."),
+    click.option(
+        "--record-secrets/--no-record-secrets",
+        default=None,
+        help="Keep credentials in the record instead of cutting them.",
+    ),
+)
+
+_server = (
+    click.option(
+        "--port",
+        type=_PORT,
+        help="Port of API and viewer, 0 for one that is free.  [default: 8889]",
+    ),
+    click.option(
+        "--auth",
+        type=click.Choice(["none", "token"]),
+        help="What the API demands of a caller on this machine.  [default: none]",
+    ),
+    click.option(
+        "--allowed-host",
+        "allowed_hosts",
+        multiple=True,
+        metavar="NAME",
+        help="A further Host that the API answers to. Repeatable.",
+    ),
+)
+
+
+def proxy(command: _Command) -> _Command:
+    """The settings of a proxy."""
+    return _all(command, (_host, *_proxy))
+
+
+def server(command: _Command) -> _Command:
+    """The settings of a server."""
+    return _all(command, (_host, *_server))
+
+
+def both(command: _Command) -> _Command:
+    return _all(command, (_host, *_proxy, *_server))
+
+
+def _all(command: _Command, options: tuple[Callable[[_Command], _Command], ...]) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

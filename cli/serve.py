@@ -1,0 +1,68 @@
+"""`wirescribe serve`: API, viewer and ingest alone."""
+
+import os
+import time
+from typing import Any
+
+import rich_click as click
+
+from cli import options, supervised, token, version
+from cli.errors import say
+from cli.settings import Settings, load
+from storage.datadir import DataDir
+from storage.processes import Announcement, Process
+
+
+@click.command()
+@options.server
+@options.data_dir
+@click.option("--supervised", "is_supervised", is_flag=True, hidden=True)
+def serve(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
+    """Run the server alone: API, viewer, and the reading of what was spooled."""
+    datadir.prepare()
+    settings = supervised.receive() if is_supervised else load(datadir, flags, os.environ)
+    _serve(datadir, settings, is_supervised=is_supervised)
+
+
+def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None:
+    from addons.ingest import Ingest
+    from api.app import create_app
+    from api.server import serve as listen
+    from api.settings import ApiSettings
+    from storage.store import Store
+
+    asked = ApiSettings(
+        host=settings.host,
+        port=settings.port,
+        token=token.ensure(datadir) if settings.auth == "token" else None,
+        allowed_hosts=settings.allowed_hosts,
+        version=version.current(),
+    )
+    asked.check()
+    store = Store.open(
+        datadir, background=Ingest(datadir).step, automatic=settings.capture.automatic
+    )
+    announcements: list[Announcement] = []
+
+    def on_started(host: str, port: int) -> None:
+        announcements.append(Announcement(datadir, _process(host, port)))
+        if not is_supervised:
+            say(f"API and viewer: http://{host}:{port}")
+
+    try:
+        listen(create_app(store, asked), settings.host, settings.port, on_started)
+    finally:
+        for announcement in announcements:
+            announcement.withdraw()
+        store.close()
+
+
+def _process(host: str, port: int) -> Process:
+    return Process(
+        role="server",
+        pid=os.getpid(),
+        started_ms=time.time_ns() // 1_000_000,
+        version=version.current(),
+        host=host,
+        port=port,
+    )

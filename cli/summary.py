@@ -1,0 +1,79 @@
+"""What `run` says at the end of an agent: what was recorded, and what to do if nothing was."""
+
+import time
+
+import msgspec
+
+from cli import units
+from cli.client.http import HttpClient
+from cli.client.shapes import Session
+from storage.errors import WirescribeError
+
+# Goal 9 allows 0.3 s at the exit. The proxy writes what it gathered every 25 ms, the server reads
+# it as often; a session that did not change for two looks is taken to be complete.
+_PATIENCE_S = 0.25
+_LOOK_S = 0.04
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """The session as the agent found it."""
+
+    server: HttpClient
+    session: Session
+    distrusting: int  # entries whose TLS the client refused
+
+
+def begin(server: HttpClient, session: Session) -> Start:
+    distrusting = server.traffic_total(session.id, "tls_failed") if session.traffic_count else 0
+    return Start(server=server, session=session, distrusting=distrusting)
+
+
+def end(start: Start, command: str, *, is_base_url: bool) -> str:
+    """One line, and a second one if the agent was not recorded. Never raises for a lost server."""
+    server = start.server.hasty()
+    try:
+        session = _settled(server, start.session)
+        distrusting = server.traffic_total(session.id, "tls_failed") - start.distrusting
+    except WirescribeError as error:
+        return f"wirescribe: what was recorded will be in {start.session.name!r}; {error}"
+    entries = session.traffic_count - start.session.traffic_count
+    size = units.size(session.total_bytes - start.session.total_bytes)
+    look = f"wirescribe traffic list --session {session.id}"
+    line = f"wirescribe: {session.name}: {units.count(entries, 'entry', 'entries')}, {size}; {look}"
+    if advice := _advice(entries, distrusting, command, is_base_url=is_base_url):
+        line += f"\nwirescribe: {advice}"
+    return line
+
+
+def _settled(server: HttpClient, before: Session) -> Session:
+    """The session once it stopped growing, or as it is when patience ends."""
+    deadline = time.monotonic() + _PATIENCE_S
+    seen = before
+    while True:
+        time.sleep(_LOOK_S)
+        session = server.get_session(before.id)
+        same = (session.traffic_count, session.total_bytes) == (
+            seen.traffic_count,
+            seen.total_bytes,
+        )
+        if (same and session.traffic_count > before.traffic_count) or time.monotonic() > deadline:
+            return session
+        seen = session
+
+
+def _advice(entries: int, distrusting: int, command: str, *, is_base_url: bool) -> str | None:
+    if entries <= 0:
+        way = "follows its base URL" if is_base_url else "honours HTTPS_PROXY"
+        other = "without --base-url" if is_base_url else "with --base-url"
+        return (
+            f"nothing came through the proxy. If {command} called a model: see whether it {way} "
+            f"(its own settings may override it), or try {other}"
+        )
+    if distrusting <= 0:
+        return None
+    failed = "all" if distrusting >= entries else f"{distrusting}"
+    return (
+        f"{command} does not trust Wirescribe's certificate authority: {failed} of its connections "
+        "failed. See which variable it takes a CA from (`wirescribe env` shows those that are "
+        "set), or try with --base-url"
+    )

@@ -1,0 +1,7 @@
+"""Wirescribe's version."""
+
+from importlib import metadata
+
+
+def current() -> str:
+    return metadata.version("wirescribe")
