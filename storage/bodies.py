@@ -12,7 +12,7 @@ blocks follow a slice at a time (`sweep_released`), because a transaction must s
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from sqlite_utils import Database
@@ -30,6 +30,8 @@ Part = Literal[
     "client-message",
     "server-message",
 ]
+
+PARTS: tuple[Part, ...] = get_args(Part)
 
 _RELEASED_AT_ONCE = 4  # blocks
 

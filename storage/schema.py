@@ -41,7 +41,7 @@ _RAW = (
     create table tombstones (
         session_id text primary key,  -- a deleted session: its records are dropped
         deleted_ms integer not null,
-        swept      integer not null default 0  -- 1: no row of it is left in any table
+        swept      integer not null default 0  -- 1: nothing of it is left in any file
     ) strict
     """,
     "create index tombstones_unswept on tombstones (session_id) where swept = 0",
@@ -50,10 +50,10 @@ _RAW = (
         entry_id text primary key,
         writer   text not null,
         is_open  integer not null,   -- 1: records of it may still come, and are dropped
-        swept    integer not null default 0  -- 1: no row of it is left in any table
+        swept    integer not null default 0  -- 1: no row of it is left; 2: nor a byte
     ) strict, without rowid
     """,
-    "create index removed_entries_unswept on removed_entries (entry_id) where swept = 0",
+    "create index removed_entries_swept on removed_entries (swept)",
     """
     create table entries (
         id               text primary key,

@@ -17,6 +17,7 @@ from storage import ids
 from storage.control import Control, SessionControl
 from storage.errors import Conflict, NotFound
 from storage.records import Origin, Session
+from storage.removal import sweep as sweep
 
 _DELETED_DAYS = 7  # how long the proxy is told of a deleted session
 _DELETED_COUNT = 1000
@@ -192,7 +193,7 @@ def activate(db: Database, session_id: str, *, used: Collection[str] = ()) -> Se
 
 def delete(db: Database, session_id: str) -> None:
     """
-    Forget the session, now and for good; `storage.sweeping` removes what it recorded.
+    Forget the session, now and for good; `sweep` removes what it recorded.
 
     Raises NotFound.
     """

@@ -1,0 +1,180 @@
+"""
+Removing what sessions recorded, in slices that hold nobody up.
+
+An entry goes from sight at once, a session with one row; what hangs on them is swept later by
+`sweep`, which then gives the space back, so that nothing of it is left in any file. Until that is
+done the marks stay unswept, and a restart goes on with it.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+
+from sqlite_utils import Database
+
+from storage import bodies, database
+
+_VACUUM_PAGES = 64
+
+# Rows that hang on an entry and hold no bodies, some of them at a time.
+_HANGING = (
+    """
+    delete from clocks where (entry_id, side, first) in
+        (select entry_id, side, first from clocks where entry_id = :id limit 200)
+    """,
+    """
+    delete from cuts where (entry_id, number) in
+        (select entry_id, number from cuts where entry_id = :id limit 200)
+    """,
+    "delete from gaps where id in (select id from gaps where entry_id = :id limit 200)",
+    "delete from quarantine where id in (select id from quarantine where entry_id = :id limit 1)",
+    "delete from folds where entry_id = :id",
+)
+# Rows of a session that belong to none of its entries.
+_LOOSE = (
+    "delete from gaps where id in (select id from gaps where session_id = :id limit 200)",
+    "delete from quarantine where id in (select id from quarantine where session_id = :id limit 1)",
+)
+
+
+def remove_entry(db: Database, entry_id: str) -> None:
+    """Take an entry out of sight; its bodies lose a use, the rest of it is swept."""
+    row = db.execute(
+        """
+        delete from entries where id = ?
+        returning writer, outcome is null,
+            request_digest, response_digest, request_decoded, response_decoded
+        """,
+        [entry_id],
+    ).fetchone()
+    if row is None:
+        return
+    writer, is_open, *digests = row
+    db.execute(
+        "insert into removed_entries (entry_id, writer, is_open) values (?, ?, ?)",
+        [entry_id, writer, is_open],
+    )
+    for digest in digests:
+        if digest is not None:
+            bodies.release(db, digest)
+
+
+def sweep(db: Database, budget_ms: float = 30) -> bool:
+    """
+    One slice of removing what hangs on removed entries and deleted sessions, and of giving the
+    space back; in short transactions of its own.
+
+    True while there is more to do at once. False at the end, and also while a reader keeps the
+    WAL from being emptied: then the next call tries again.
+    """
+    if not _is_due(db.conn):
+        return False
+    until = _clock(budget_ms)
+    with database.write(db):
+        if _remove_rows(db, until):
+            return True
+    with database.write(db):
+        if _give_back(db, until):
+            return True
+    if not database.truncate_log(db):
+        return False
+    with database.write(db):
+        _mark_swept(db)
+    return False
+
+
+def unswept(conn: sqlite3.Connection) -> int:
+    """How many deleted sessions still have something in the data dir."""
+    (count,) = conn.execute("select count(*) from tombstones where swept = 0").fetchone()
+    return int(count)
+
+
+def _is_due(conn: sqlite3.Connection) -> bool:
+    (due,) = conn.execute(
+        """
+        select exists (select 1 from tombstones where swept = 0)
+            or exists (select 1 from removed_entries where swept < 2)
+            or exists (select 1 from released)
+        """
+    ).fetchone()
+    return bool(due)
+
+
+def _remove_rows(db: Database, until: Callable[[], bool]) -> bool:
+    """True if time ran out."""
+    for remove in (_sweep_sessions, _sweep_entries):
+        for _ in remove(db):
+            if until():
+                return True
+    return bodies.sweep_released(db, until)
+
+
+def _sweep_sessions(db: Database) -> Iterator[None]:
+    """Yields after each small step."""
+    for (session_id,) in db.execute("select session_id from tombstones where swept = 0").fetchall():
+        while True:
+            row = db.execute(
+                "select id from entries where session_id = ? limit 1", [session_id]
+            ).fetchone()
+            if row is None:
+                break
+            remove_entry(db, row[0])
+            yield
+        for statement in _LOOSE:
+            while db.execute(statement, {"id": session_id}).rowcount:
+                yield
+
+
+def _sweep_entries(db: Database) -> Iterator[None]:
+    """Yields after each small step."""
+    while True:
+        row = db.execute("select entry_id from removed_entries where swept = 0 limit 1").fetchone()
+        if row is None:
+            return
+        (entry_id,) = row
+        yield from _sweep_frames(db, entry_id)
+        for part in bodies.PARTS:
+            bodies.discard(db, entry_id, part)
+        for statement in _HANGING:
+            while db.execute(statement, {"id": entry_id}).rowcount:
+                yield
+        db.execute("update removed_entries set swept = 1 where entry_id = ?", [entry_id])
+        yield
+
+
+def _sweep_frames(db: Database, entry_id: str) -> Iterator[None]:
+    while True:
+        rows = db.execute(
+            """
+            delete from frames where (entry_id, number) in
+                (select entry_id, number from frames where entry_id = ? limit 20)
+            returning digest
+            """,
+            [entry_id],
+        ).fetchall()
+        if not rows:
+            return
+        for (digest,) in rows:
+            if digest is not None:
+                bodies.release(db, digest)
+        yield
+
+
+def _give_back(db: Database, until: Callable[[], bool]) -> bool:
+    """Shrink the file; True if time ran out."""
+    while db.execute("pragma freelist_count").fetchone()[0]:
+        if until():
+            return True
+        db.execute(f"pragma incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    return False
+
+
+def _mark_swept(db: Database) -> None:
+    db.execute("update tombstones set swept = 1 where swept = 0")
+    db.execute("delete from removed_entries where swept > 0 and is_open = 0")
+    db.execute("update removed_entries set swept = 2 where swept = 1")
+
+
+def _clock(budget_ms: float) -> Callable[[], bool]:
+    end = time.monotonic() + budget_ms / 1000
+    return lambda: time.monotonic() >= end

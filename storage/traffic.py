@@ -1,0 +1,421 @@
+"""Traffic entries: pages of them, one of them, and what hangs on it."""
+
+import itertools
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from sqlite_utils import Database
+
+from storage import bodies, clocks, removal, sessions
+from storage.bodies import BodyView
+from storage.errors import Conflict, NotFound
+from storage.records import (
+    Body,
+    Cut,
+    Entry,
+    EntryKind,
+    Frame,
+    Gap,
+    Headers,
+    Outcome,
+    Side,
+    Timing,
+)
+
+_MIN_PREFIX = 4
+_MAX_CANDIDATES = 5
+_EACH = 100  # entries in memory while a session is streamed
+_COUNTED = 10_000
+_CLEARING_MS = 30
+
+_HEADERS = msgspec.msgpack.Decoder(Headers)
+_MARKS = msgspec.msgpack.Decoder(tuple[str, ...])
+_TIMING = msgspec.msgpack.Decoder(Timing)
+
+_SELECT = """
+    select e.id, e.session_id, e.kind, e.way, e.started_ns, e.client, e.method, e.scheme, e.host,
+        e.port, e.target, e.http_version, e.request_headers, e.marks, e.continues, e.status,
+        e.reason, e.response_version, e.response_headers, e.outcome, e.error, e.request_bytes,
+        e.response_bytes, e.request_digest, b1.size_bytes, e.response_digest, b2.size_bytes,
+        e.request_decoded, b3.size_bytes, e.response_decoded, b4.size_bytes, e.request_hmac,
+        e.response_hmac, e.timing, e.server, e.tls_version, e.close_code, e.close_reason,
+        e.message_count
+    from entries e
+        left join bodies b1 on b1.digest = e.request_digest
+        left join bodies b2 on b2.digest = e.response_digest
+        left join bodies b3 on b3.digest = e.request_decoded
+        left join bodies b4 on b4.digest = e.response_decoded
+"""
+
+# --- entries -------------------------------------------------------------------------------------
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which entries; what is None does not matter.
+
+    `status` from 1 to 5 is a class (4: 400 to 499). `text` is a part of host, path, query,
+    content type or error, without regard to case; bodies and headers are not searched.
+    """
+
+    session_id: str | None = None
+    host: str | None = None
+    method: str | None = None
+    status: int | None = None
+    kind: EntryKind | None = None
+    text: str | None = None
+    outcome: Outcome | Literal["open"] | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Some entries, in the order of their ids.
+
+    `total` counts all that match, wherever the page begins: exactly without a filter or with the
+    session alone, else up to 10 000. `next` is the `after` of the next page; None: there is none.
+    """
+
+    entries: list[Entry]
+    total: int
+    next: str | None
+
+
+_CONDITIONS = {
+    "session_id": "e.session_id = :session_id",
+    "host": "e.host = lower(:host)",
+    "method": "e.method = upper(:method)",
+    "status": """
+        case when :status < 10 then e.status between :status * 100 and :status * 100 + 99
+            else e.status = :status end
+    """,
+    "kind": "e.kind = :kind",
+    "text": """
+        instr(
+            lower(e.host || ' ' || cast(e.target as text) || ' ' || coalesce(e.content_type, '')
+                || ' ' || coalesce(e.error, '')),
+            lower(:text)
+        )
+    """,
+    "outcome": "coalesce(e.outcome, 'open') = :outcome",
+}
+
+
+def page(
+    conn: sqlite3.Connection,
+    query: Query,
+    *,
+    after: str | None = None,
+    limit: int = 100,
+    newest_first: bool = True,
+) -> Page:
+    """The entries behind `after`, an entry's id; `limit` is at least 1."""
+    given = {
+        name: value for name, value in msgspec.structs.asdict(query).items() if value is not None
+    }
+    conditions = [_CONDITIONS[name] for name in given]
+    beyond = [] if after is None else ["e.id < :after" if newest_first else "e.id > :after"]
+    rows = conn.execute(
+        f"""
+        {_SELECT} where {" and ".join(["true", *conditions, *beyond])}
+        order by e.id {"desc" if newest_first else "asc"} limit :limit
+        """,
+        given | {"after": after, "limit": limit + 1},
+    ).fetchall()
+    entries = [_entry(row) for row in rows[:limit]]
+    return Page(
+        entries=entries,
+        total=_total(conn, given, conditions),
+        next=entries[-1].id if len(rows) > limit else None,
+    )
+
+
+def _total(conn: sqlite3.Connection, given: dict[str, object], conditions: list[str]) -> int:
+    if given.keys() <= {"session_id"}:
+        row = conn.execute(
+            """
+            select coalesce(sum(traffic_count), 0) from sessions
+            where :session_id is null or id = :session_id
+            """,
+            {"session_id": None, **given},
+        ).fetchone()
+    else:
+        row = conn.execute(
+            f"""
+            select count(*) from
+                (select 1 from entries e where {" and ".join(conditions)} limit {_COUNTED})
+            """,
+            given,
+        ).fetchone()
+    return int(row[0])
+
+
+def get(conn: sqlite3.Connection, entry_id: str) -> Entry:
+    """Raises NotFound."""
+    row = conn.execute(f"{_SELECT} where e.id = ?", [entry_id]).fetchone()
+    if row is None:
+        raise NotFound("Traffic entry not found")
+    return _entry(row)
+
+
+def find(conn: sqlite3.Connection, prefix: str) -> Entry:
+    """
+    The entry of an id or of a prefix of at least 4 characters.
+
+    Raises NotFound; Conflict if several match.
+    """
+    prefix = prefix.strip().lower()
+    if len(prefix) < _MIN_PREFIX:
+        raise NotFound("Traffic entry not found")
+    rows = conn.execute(
+        "select id from entries where id >= :from and id < :from || '~' order by id limit :limit",
+        {"from": prefix, "limit": _MAX_CANDIDATES + 1},
+    ).fetchall()
+    found = [entry_id for (entry_id,) in rows]
+    if len(found) > 1 and prefix not in found:
+        named = ", ".join(found[:_MAX_CANDIDATES])
+        raise Conflict(f"{prefix!r} may be {named}{' ...' if found[_MAX_CANDIDATES:] else ''}")
+    return get(conn, found[0] if found else prefix)
+
+
+def each(conn: sqlite3.Connection, session_id: str) -> Iterator[Entry]:
+    """All entries of a session, oldest first; those that come meanwhile too. Memory stays flat."""
+    last = ""
+    while True:
+        rows = conn.execute(
+            f"""
+            {_SELECT} where e.session_id = :session_id and e.id > :last
+            order by e.id limit {_EACH}
+            """,
+            {"session_id": session_id, "last": last},
+        ).fetchall()
+        for row in rows:
+            yield _entry(row)
+        if len(rows) < _EACH:
+            return
+        last = rows[-1][0]
+
+
+def delete(db: Database, entry_id: str) -> None:
+    """Take an entry out of sight and of its session's counters; raises NotFound."""
+    _uncount(db, get(db.conn, entry_id))
+    removal.remove_entry(db, entry_id)
+
+
+def clear(db: Database, session_id: str) -> int:
+    """
+    Delete the oldest entries of a session, as many as a short transaction takes; how many.
+
+    Call it again until it returns 0. Raises NotFound for an unknown session.
+    """
+    sessions.get(db.conn, session_id)
+    end = time.monotonic() + _CLEARING_MS / 1000
+    count = 0
+    for entry in itertools.takewhile(lambda _: time.monotonic() < end, each(db.conn, session_id)):
+        _uncount(db, entry)
+        removal.remove_entry(db, entry.id)
+        count += 1
+    return count
+
+
+def _uncount(db: Database, entry: Entry) -> None:
+    db.execute(
+        """
+        update sessions
+        set traffic_count = traffic_count - 1, total_bytes = total_bytes - :size_bytes,
+            updated_ms = max(updated_ms, :now)
+        where id = :id
+        """,
+        {
+            "size_bytes": entry.request_bytes + entry.response_bytes,
+            "now": time.time_ns() // 1_000_000,
+            "id": entry.session_id,
+        },
+    )
+
+
+def _entry(row: tuple) -> Entry:  # type: ignore[type-arg]  # as _SELECT has it
+    return Entry(
+        id=row[0],
+        session_id=row[1],
+        kind=row[2],
+        way=row[3],
+        started_ns=row[4],
+        client=row[5],
+        method=row[6],
+        scheme=row[7],
+        host=row[8],
+        port=row[9],
+        target=row[10],
+        http_version=row[11],
+        request_headers=_HEADERS.decode(row[12]),
+        marks=_MARKS.decode(row[13]),
+        continues=row[14],
+        status=row[15],
+        reason=row[16],
+        response_http_version=row[17],
+        response_headers=None if row[18] is None else _HEADERS.decode(row[18]),
+        outcome=row[19],
+        error=row[20],
+        request_bytes=row[21],
+        response_bytes=row[22],
+        request_body=_body(row[23], row[24]),
+        response_body=_body(row[25], row[26]),
+        request_decoded=_body(row[27], row[28]),
+        response_decoded=_body(row[29], row[30]),
+        request_wire_hmac=row[31],
+        response_wire_hmac=row[32],
+        timing=_TIMING.decode(row[33]),
+        server=row[34],
+        tls_version=row[35],
+        close_code=row[36],
+        close_reason=row[37],
+        message_count=row[38],
+    )
+
+
+def _body(digest: bytes | None, size_bytes: int | None) -> Body | None:
+    return None if digest is None else Body(digest=digest, size_bytes=size_bytes or 0)
+
+
+# --- what hangs on an entry ----------------------------------------------------------------------
+
+
+def body(conn: sqlite3.Connection, entry: Entry, side: Side) -> BodyView:
+    """
+    A side's body as it was captured, also while it still grows.
+
+    Raises NotFound if the entry was deleted meanwhile.
+    """
+    known = entry.request_body if side == "request" else entry.response_body
+    if known:
+        return bodies.view(conn, known.digest)
+    view = bodies.growing(conn, entry.id, side, lambda: _finished(conn, entry.id, side))
+    return view if view.size_bytes else _finished(conn, entry.id, side)
+
+
+def _finished(conn: sqlite3.Connection, entry_id: str, side: Side) -> BodyView:
+    row = conn.execute(f"select {side}_digest from entries where id = ?", [entry_id]).fetchone()
+    if row is None:
+        raise NotFound("Traffic entry not found")
+    return bodies.view(conn, row[0]) if row[0] is not None else bodies.nothing()
+
+
+def frames(
+    conn: sqlite3.Connection,
+    entry_id: str,
+    *,
+    side: Side | None = None,
+    after: int | None = None,
+    limit: int = 1000,
+) -> list[Frame]:
+    """
+    The frames behind the one numbered `after`, in order; [] for an unknown entry.
+
+    Of a WebSocket its messages, of both sides where `side` is None. Of an HTTP entry the chunks
+    of one side's body, of the response where `side` is None.
+    """
+    row = conn.execute("select kind from entries where id = ?", [entry_id]).fetchone()
+    if row is None:
+        return []
+    after = -1 if after is None else after
+    if row[0] == "websocket":
+        return _messages(conn, entry_id, side, after, limit)
+    return list(itertools.islice(_chunks(conn, entry_id, side or "response", after), limit))
+
+
+def _messages(
+    conn: sqlite3.Connection, entry_id: str, side: Side | None, after: int, limit: int
+) -> list[Frame]:
+    rows = conn.execute(
+        """
+        select number, side, opcode, offset_ns, size_bytes, digest from frames
+        where entry_id = :entry_id and number > :after and (:side is null or side = :side)
+        order by number limit :limit
+        """,
+        {"entry_id": entry_id, "after": after, "side": side, "limit": limit},
+    )
+    return [
+        Frame(
+            number=number,
+            side=its_side,
+            opcode=opcode,
+            offset_ns=offset_ns,
+            size_bytes=size_bytes,
+            body=_body(digest, size_bytes),
+        )
+        for number, its_side, opcode, offset_ns, size_bytes, digest in rows
+    ]
+
+
+def _chunks(conn: sqlite3.Connection, entry_id: str, side: Side, after: int) -> Iterator[Frame]:
+    # Fetched one run at a time: a cursor that stays open would pin the WAL.
+    while True:
+        row = conn.execute(
+            """
+            select first, count, at_bytes, run from clocks
+            where entry_id = ? and side = ? and first + count > ? order by first limit 1
+            """,
+            [entry_id, side, after + 1],
+        ).fetchone()
+        if row is None:
+            return
+        first, count, at_bytes, run = row
+        for number, (offset_ns, size_bytes) in enumerate(clocks.decode(run), first):
+            if number > after:
+                yield Frame(
+                    number=number,
+                    side=side,
+                    offset_ns=offset_ns,
+                    size_bytes=size_bytes,
+                    at_bytes=at_bytes,
+                )
+            at_bytes += size_bytes
+        after = first + count - 1
+
+
+def cuts(conn: sqlite3.Connection, entry_id: str) -> list[Cut]:
+    """What was redacted, in the order of the record."""
+    rows = conn.execute(
+        """
+        select part, offset_bytes, length_bytes, kind, hmac, name, position from cuts
+        where entry_id = ? order by number
+        """,
+        [entry_id],
+    )
+    return [
+        Cut(
+            part=part,
+            offset_bytes=offset_bytes,
+            length_bytes=length_bytes,
+            kind=kind,
+            hmac=hmac,
+            name=name,
+            index=position,
+        )
+        for part, offset_bytes, length_bytes, kind, hmac, name, position in rows
+    ]
+
+
+def gaps(conn: sqlite3.Connection, entry_id: str) -> list[Gap]:
+    """What is missing of the entry, in the order in which it was noted."""
+    rows = conn.execute(
+        """
+        select reason, records, size_bytes, started_ns, ended_ns, detail from gaps
+        where entry_id = ? order by id
+        """,
+        [entry_id],
+    )
+    return [
+        Gap(
+            reason=reason,
+            records=records,
+            size_bytes=size_bytes,
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+            detail=detail,
+        )
+        for reason, records, size_bytes, started_ns, ended_ns, detail in rows
+    ]
