@@ -1,113 +1,127 @@
 """The frames of a HAR entry: WebSocket messages, and server-sent events with their times."""
 
-import base64
-import sqlite3
 from collections.abc import Iterator
 
 import msgspec
 
 from addons.framing import sse
 from addons.framing.codings import Decoder
+from api.exports import har_heads, har_times, strings
+from api.exports.captured import Captured
 from storage import bodies, traffic
-from storage.errors import StoreError
-from storage.records import Entry, Frame
+from storage.records import Frame, Side
 
 _PAGE = 1000
+_TEXT = 1  # opcode
+_HIDING = ("coded", "unscanned")  # kinds of cuts behind which the coded bytes are gone
 _encode = msgspec.json.encode
 
 
-def of(conn: sqlite3.Connection, entry: Entry) -> Iterator[bytes]:
+def of(captured: Captured) -> Iterator[bytes]:
     """`,"_webSocketMessages":[...]` or `,"_eventSourceMessages":[...]`, else nothing."""
-    if entry.kind == "websocket":
+    if captured.entry.kind == "websocket":
         yield b',"_webSocketMessages":['
-        yield from _joined(_message(conn, entry, frame) for frame in _frames(conn, entry))
+        separator = b""
+        for frame in _frames(captured):
+            yield separator
+            yield from _message(captured, frame)
+            separator = b",\n"
         yield b"]"
-    elif _is_event_stream(entry) and entry.response_decoded is None:
-        # Of a stream that is kept as decoded text the chunks' places are not known.
+    elif _has_clocked_events(captured):
         yield b',"_eventSourceMessages":['
-        yield from _joined(_events(conn, entry))
+        separator = b""
+        for event in _events(captured):
+            yield separator + event
+            separator = b",\n"
         yield b"]"
 
 
-def _message(conn: sqlite3.Connection, entry: Entry, frame: Frame) -> bytes:
-    fields: dict[str, object] = {
+# --- WebSocket messages --------------------------------------------------------------------------
+
+
+def _message(captured: Captured, frame: Frame) -> Iterator[bytes]:
+    fields = {
         "type": "send" if frame.side == "request" else "receive",
-        "time": _seconds(entry, frame.offset_ns),
+        "time": har_times.unix_seconds(captured.entry, frame.offset_ns),
         "opcode": frame.opcode,
     }
-    try:
-        data = bodies.view(conn, frame.body.digest).read() if frame.body else b""
-    except StoreError as error:
-        return _encode({**fields, "data": "", "_comment": f"damaged, left out: {error}"})
-    if frame.opcode == 1:
-        fields["data"] = data.decode(errors="replace")
+    yield _encode(fields)[:-1] + b',"data":'
+    pieces = _message_pieces(captured, frame)
+    fault = yield from strings.quoted(pieces, is_text=frame.opcode == _TEXT)
+    yield b"}" if fault is None else b',"_comment":' + _encode(f"damaged: {fault}") + b"}"
+
+
+def _message_pieces(captured: Captured, frame: Frame) -> Iterator[bytes]:
+    if frame.body is None:
+        return
+    view = bodies.view(captured.conn, frame.body.digest)
+    if captured.is_masked:
+        # Scanned whole, as the proxy does it: a message is a unit of its own.
+        yield captured.message(frame.side, frame.number, view.read())
     else:
-        fields["data"] = base64.b64encode(data).decode()
-    return _encode(fields)
+        yield from view.stream()
 
 
-def _events(conn: sqlite3.Connection, entry: Entry) -> Iterator[bytes]:
-    headers = entry.response_headers or ()
-    coding = b", ".join(v for k, v in headers if k.lower() == b"content-encoding")
-    decoder, events = Decoder(coding), sse.Decoder()
+# --- server-sent events --------------------------------------------------------------------------
+
+
+def _has_clocked_events(captured: Captured) -> bool:
+    """
+    Whether the events can be told with their times.
+
+    If not, the key is left out: DevTools then take the events out of the body themselves.
+    """
+    entry = captured.entry
+    if entry.kind != "http" or not har_heads.is_event_stream(entry):
+        return False
+    if any(cut.part == "response-body" and cut.kind in _HIDING for cut in captured.cuts):
+        return False  # of text that stands beside its chunks their places are not known
+    return Decoder(_coding(captured)).known and next(_frames(captured), None) is not None
+
+
+def _events(captured: Captured) -> Iterator[bytes]:
+    decoder, events = Decoder(_coding(captured)), sse.Decoder()
     offset_ns = 0
     try:
-        for offset_ns, chunk in _chunks(conn, entry):
+        for offset_ns, chunk in _chunks(captured):
             for event in events.feed(decoder.feed(chunk)):
-                yield _event(entry, offset_ns, event)
-    except StoreError:
+                yield _event(captured, offset_ns, event)
+    except strings.UNREADABLE:
         return  # the body itself says that it is damaged
     for event in events.finish():
-        yield _event(entry, offset_ns, event)
+        yield _event(captured, offset_ns, event)
 
 
-def _event(entry: Entry, offset_ns: int, event: sse.Event) -> bytes:
+def _event(captured: Captured, offset_ns: int, event: sse.Event) -> bytes:
     return _encode(
         {
-            "time": _seconds(entry, offset_ns),
+            "time": har_times.unix_seconds(captured.entry, offset_ns),
             "eventName": event.name,
             "eventId": event.id or "",
-            "data": event.data,
+            "data": captured.event(event.data),
         }
     )
 
 
-def _chunks(conn: sqlite3.Connection, entry: Entry) -> Iterator[tuple[int, bytes]]:
+def _chunks(captured: Captured) -> Iterator[tuple[int, bytes]]:
     """The chunks of the answer with their times, going through its body once."""
-    stream = traffic.body(conn, entry, "response").stream()
+    stream = traffic.body(captured.conn, captured.entry, "response").stream()
     held, at = b"", 0
-    for frame in _frames(conn, entry):
-        while len(held) - at < frame.size_bytes:
-            block = next(stream, None)
-            if block is None:
-                break
+    for frame in _frames(captured):
+        while len(held) - at < frame.size_bytes and (block := next(stream, None)) is not None:
             held, at = held[at:] + block, 0
         yield frame.offset_ns, held[at : at + frame.size_bytes]
         at += frame.size_bytes
 
 
-def _frames(conn: sqlite3.Connection, entry: Entry) -> Iterator[Frame]:
+def _coding(captured: Captured) -> bytes | None:
+    return har_heads.joined(captured.entry.response_headers or (), b"content-encoding")
+
+
+def _frames(captured: Captured) -> Iterator[Frame]:
+    entry = captured.entry
+    side: Side | None = None if entry.kind == "websocket" else "response"
     after: int | None = None
-    side = None if entry.kind == "websocket" else "response"
-    while True:
-        page = traffic.frames(conn, entry.id, side=side, after=after, limit=_PAGE)
+    while page := traffic.frames(captured.conn, entry.id, side=side, after=after, limit=_PAGE):
         yield from page
-        if len(page) < _PAGE:
-            return
         after = page[-1].number
-
-
-def _joined(items: Iterator[bytes]) -> Iterator[bytes]:
-    separator = b""
-    for item in items:
-        yield separator + item
-        separator = b","
-
-
-def _is_event_stream(entry: Entry) -> bool:
-    values = (v for k, v in entry.response_headers or () if k.lower() == b"content-type")
-    return next(values, b"").lower().startswith(b"text/event-stream")
-
-
-def _seconds(entry: Entry, offset_ns: int) -> float:
-    return (entry.started_ns + offset_ns) / 1e9

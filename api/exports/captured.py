@@ -1,0 +1,113 @@
+"""An entry as an export sees it: with its cuts, and with credentials cut if that was asked for."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from addons.redaction import Body, Redactor
+from storage import traffic
+from storage.records import Cut, Entry, Side
+
+
+class Captured:
+    """One entry of the store. `entry` has masked heads, `cuts` grows while bodies are masked."""
+
+    def __init__(self, conn: sqlite3.Connection, entry: Entry, mask: "Mask | None") -> None:
+        self.conn = conn
+        self.cuts = list(traffic.cuts(conn, entry.id))
+        self._original = entry  # its target says whether the bodies are credentials
+        self._mask = mask
+        self.entry = mask.heads(entry, self.cuts) if mask else entry
+
+    def masked(
+        self,
+        side: Side,
+        pieces: Iterable[bytes],
+        content_encoding: str | None = None,
+        *,
+        noting: bool = False,
+    ) -> Iterator[bytes]:
+        """
+        A body's bytes without credentials; as many bytes come out as go in.
+
+        A body is gone through more than once: `noting` adds what is cut to `cuts`.
+        """
+        if self._mask is None:
+            return iter(pieces)
+        body = self._mask.body(self._original, side, content_encoding)
+        return _scanned(body, pieces, self.cuts if noting else [])
+
+    @property
+    def is_masked(self) -> bool:
+        return self._mask is not None
+
+    def message(self, side: Side, number: int, data: bytes) -> bytes:
+        """A WebSocket message without credentials."""
+        return self._mask.message(side, number, data, self.cuts) if self._mask else data
+
+    def event(self, data: str) -> str:
+        """The data of a server-sent event without credentials; the body notes the cuts."""
+        if self._mask is None:
+            return data
+        return self._mask.message("response", 0, data.encode(), []).decode(errors="replace")
+
+
+def _scanned(body: Body, pieces: Iterable[bytes], cuts: list[Cut]) -> Iterator[bytes]:
+    for piece in pieces:
+        scanned = body.feed(piece)
+        cuts += scanned.cuts
+        yield scanned.data
+    scanned = body.finish()
+    cuts += scanned.cuts
+    yield scanned.data
+
+
+class Mask:
+    """Cuts credentials of one session's entries on their way out."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def learn(self, entries: Iterable[Entry]) -> None:
+        """Know the secrets of all heads before the first body: it may hold what comes later."""
+        for entry in entries:
+            self.heads(entry, [])
+
+    def heads(self, entry: Entry, cuts: list[Cut]) -> Entry:
+        """The entry without credentials in its heads and words."""
+        request = self._redactor.request_head(entry.target, entry.request_headers)
+        response = self._redactor.response_head(entry.response_headers or ())
+        cuts += request.cuts + response.cuts
+        return msgspec.structs.replace(
+            entry,
+            target=request.target,
+            request_headers=request.headers,
+            response_headers=None if entry.response_headers is None else response.headers,
+            reason=None if entry.reason is None else self._redactor.text(entry.reason).data,
+            error=self._words(entry.error, cuts),
+            close_reason=self._words(entry.close_reason, cuts),
+        )
+
+    def body(self, entry: Entry, side: Side, content_encoding: str | None) -> Body:
+        """A scanner for one body of an entry whose heads are those of the store."""
+        headers = entry.request_headers if side == "request" else entry.response_headers or ()
+        content_type = next((v for k, v in headers if k.lower() == b"content-type"), b"")
+        return self._redactor.body(
+            side,
+            content_type=content_type.decode("latin-1"),
+            content_encoding=content_encoding,
+            is_credential=self._redactor.is_credential(entry.host, entry.target.decode("latin-1")),
+        )
+
+    def message(self, side: Side, number: int, data: bytes, cuts: list[Cut]) -> bytes:
+        scanned = self._redactor.message(side, number, data)
+        cuts += scanned.cuts
+        return scanned.data
+
+    def _words(self, words: str | None, cuts: list[Cut]) -> str | None:
+        if words is None:
+            return None
+        scanned = self._redactor.text(words.encode("utf-8", "replace"))
+        cuts += scanned.cuts
+        return scanned.data.decode("utf-8", "replace")

@@ -1,0 +1,83 @@
+"""The clock of an entry as HAR counts it: phases of milliseconds that follow each other."""
+
+import datetime
+
+from storage.records import Entry
+
+_NEVER = -1  # HAR's word for a phase that does not apply
+
+
+def timings(entry: Entry) -> tuple[dict[str, float], float]:
+    """
+    HAR's timings in milliseconds and their sum, which is the time from the head to the end.
+
+    The clock starts at the complete request head, so what came before it is not counted. The proxy
+    connects after that: `blocked` is the time until it began to. A phase begins where the one
+    before ended, also where the two overlapped on the wire (an answer during the upload). Of an
+    entry that is still open they count up to the last thing seen.
+    """
+    at = entry.timing
+    marks = _Ladder()
+    blocked = connect = ssl = float(_NEVER)
+    if at.connect_started_ns is not None:
+        blocked = marks.climb(at.connect_started_ns)
+        connect = marks.climb(_first(at.tls_done_ns, at.connected_ns, *_after_connect(entry)))
+        if at.tls_done_ns is not None and at.connected_ns is not None:
+            ssl = _ms(max(at.tls_done_ns - at.connected_ns, 0))
+    # A request that was never whole was being sent until the answer came, or until the end.
+    send = marks.climb(_first(at.request_done_ns, at.response_head_ns, at.closed_ns))
+    wait = marks.climb(_first(at.response_head_ns, at.closed_ns))
+    receive = marks.climb(_first(at.closed_ns, at.last_byte_ns))
+    if entry.kind == "tunnel":  # no request and no answer are known: all of it is one stream
+        send, wait, receive = 0, 0, round(send + wait + receive, 3)
+    phases = {
+        "blocked": blocked,
+        "dns": _NEVER,  # the proxy looks names up while it connects
+        "connect": connect,
+        "ssl": ssl,
+        "send": send,
+        "wait": wait,
+        "receive": receive,
+    }
+    # `ssl` is part of `connect` (the specification, "timings").
+    total = sum(value for name, value in phases.items() if name != "ssl" and value > 0)
+    return phases, round(total, 3)
+
+
+def iso(unix_ns: int) -> str:
+    """A moment in UTC, to the microsecond."""
+    seconds, nanoseconds = divmod(unix_ns, 1_000_000_000)
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds // 1000:06d}Z"
+
+
+def unix_seconds(entry: Entry, offset_ns: int) -> float:
+    """A moment of an entry as DevTools write those of frames."""
+    return round((entry.started_ns + offset_ns) / 1e9, 6)
+
+
+class _Ladder:
+    """Where the phases have come to; it never goes back."""
+
+    def __init__(self) -> None:
+        self._at_ns = 0
+
+    def climb(self, to_ns: int | None) -> float:
+        """The milliseconds from the last mark to this one; 0 to one that is unknown or before."""
+        begun_ns = self._at_ns
+        self._at_ns = max(begun_ns, to_ns or 0)
+        return _ms(self._at_ns - begun_ns)
+
+
+def _after_connect(entry: Entry) -> tuple[int | None, ...]:
+    """What ends a connect phase that never came to its own end."""
+    at = entry.timing
+    return (at.response_head_ns, at.closed_ns)
+
+
+def _ms(nanoseconds: int) -> float:
+    return round(nanoseconds / 1e6, 3)
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
