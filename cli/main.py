@@ -3,6 +3,7 @@
 import rich_click as click
 
 from cli.errors import Commands
+from cli.proxy import proxy
 from cli.run import run
 from cli.serve import serve
 from cli.up import up
@@ -19,7 +20,7 @@ def wirescribe() -> None:
     """
 
 
-for _command in (up, run, serve):
+for _command in (up, run, proxy, serve):
     wirescribe.add_command(_command)
 
 

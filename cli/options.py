@@ -67,6 +67,11 @@ _proxy = (
         metavar="HOST=URL",
         help="Send this host's traffic to URL instead. Repeatable.",
     ),
+    click.option(
+        "--upstream-ca",
+        type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+        help="PEM file of a CA that upstream certificates may come from, beside the public ones.",
+    ),
     click.option("--http2/--no-http2", default=None, help="Offer HTTP/2 to both sides."),
     click.option(
         "--record-secrets/--no-record-secrets",

@@ -44,8 +44,9 @@ def run(
     """
     Run an agent through the proxy, in a session of its own.
 
-    As in `wirescribe run -- claude -p "hi"`. Joins the `wirescribe up` of the data dir, or starts one in the background that ends with the
-    last run. Terminal, signals and exit code are those of CMD.
+    As in `wirescribe run -- claude -p "hi"`. Joins the `wirescribe up` of the data dir, or starts
+    one in the background that ends with the last run. Terminal, signals and exit code are those
+    of CMD.
     """
     if name and chosen:
         raise click.UsageError(

@@ -54,8 +54,11 @@ class Settings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True)
     scope: Scope = "agents"
     hosts: tuple[str, ...] = ()  # decrypted beside the known ones
     upstream: dict[str, str] = {}  # host -> URL that its traffic goes to instead
+    upstream_ca: str | None = None  # PEM file, trusted beside the public roots
     http2: bool = False
     record_secrets: bool = False
+    secret_headers: tuple[str, ...] = ()  # cut beside the known ones
+    credential_endpoints: tuple[str, ...] = ()  # `host/path` whose bodies are cut as a whole
     auth: Literal["none", "token"] = "none"
     allowed_hosts: tuple[str, ...] = ()  # that the API answers to, beside its own
     capture: Capture = Capture()
@@ -64,7 +67,7 @@ class Settings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 _TABLES: dict[str, type[_Settings]] = {"capture": Capture, "disk": Disk, "spool": Spool}
-_LISTS = ("hosts", "allowed_hosts")
+_LISTS = ("hosts", "allowed_hosts", "secret_headers", "credential_endpoints")
 
 
 def load(datadir: DataDir, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:

@@ -21,8 +21,9 @@ from cli.settings import Settings
 from storage.datadir import DataDir
 from storage.errors import StoreError
 
-DRAIN_S = 15.0  # how long open streams may take when `up` ends; the proxy's own limit is shorter
-_END_S = 10.0  # for the server, which has nothing to wait for
+_DRAIN_S = 40.0  # how long open streams may take when `up` ends; the proxy ends them before that
+_END_S = 15.0  # for the server, which has nothing to wait for
+_HURRY_S = 3.0
 _START_S = 30.0  # until a process that was started listens
 _LOOK_S = 0.025  # between looks whether it does
 _WATCH_S = 2.0  # between looks at what is degraded
@@ -72,13 +73,16 @@ class _Child:
         return process is not None and process.pid == pid
 
     async def end(self, patience_s: float, hurry: asyncio.Event) -> None:
-        """SIGTERM; SIGKILL when it takes longer, or when the user is in a hurry."""
+        """SIGTERM; a second one, for at once, when the user is in a hurry; SIGKILL at last."""
         process = self.process
         if process is None or process.returncode is not None:
             return
         process.terminate()
         waits = [asyncio.ensure_future(process.wait()), asyncio.ensure_future(hurry.wait())]
         await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if process.returncode is None and hurry.is_set():
+            process.terminate()
+            await asyncio.wait(waits[:1], timeout=_HURRY_S)
         for wait in waits:
             wait.cancel()
         if process.returncode is None:
@@ -117,7 +121,7 @@ class Supervisor:
                 group.create_task(self._keep(child))
             group.create_task(self._watch())
             await self._ends.wait()
-            for child, patience_s in zip(reversed(self._children), (DRAIN_S, _END_S), strict=True):
+            for child, patience_s in zip(reversed(self._children), (_DRAIN_S, _END_S), strict=True):
                 await child.end(patience_s, self._hurry)
         if self._failure:
             raise StoreError(self._failure)
