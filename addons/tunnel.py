@@ -1,0 +1,129 @@
+"""
+What passes undecrypted, or is no HTTP: a layer that relays bytes and only counts them.
+
+Imports mitmproxy, as a neighbour of recorder.py.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import connection
+from mitmproxy.addons.next_layer import NextLayer, stack_match
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import events, layer, layers
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+
+from addons.visits import Counts, Visitor
+
+
+def count(counts: Counts, data: bytes, *, from_client: bool) -> None:
+    counts.last_ns = time.monotonic_ns()
+    if from_client:
+        counts.from_client += len(data)
+    else:
+        counts.to_client += len(data)
+
+
+def counting(counts: Counts, *, from_client: bool) -> Callable[[bytes], bytes]:
+    """Stands in for the tee where plain HTTP is out of scope."""
+
+    def stream(data: bytes) -> bytes:
+        count(counts, data, from_client=from_client)
+        return data
+
+    return stream
+
+
+class CountingLayer(layers.TCPLayer):
+    """Relays without a hook per chunk."""
+
+    def __init__(self, context: Context, counts: Counts) -> None:
+        super().__init__(context, ignore=True)
+        self._counts = counts
+
+    def relay_messages(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.DataReceived):
+            from_client = event.connection == self.context.client
+            count(self._counts, event.data, from_client=from_client)
+        yield from super().relay_messages(event)
+
+
+class Layers(NextLayer):
+    """mitmproxy's choice of the next layer, after ours."""
+
+    name = "nextlayer"  # the proxy server asks for an addon of this name
+
+    def __init__(
+        self,
+        visitor: Callable[[connection.Client], Visitor | None],
+        pass_through: Callable[[Visitor, str], None],
+        *,
+        http2: bool,
+    ) -> None:
+        self._visitor = visitor
+        self._pass_through = pass_through  # opens a tunnel entry with a mark
+        self._http2 = http2
+
+    def _next_layer(
+        self, context: Context, data_client: bytes, data_server: bytes
+    ) -> layer.Layer | None:
+        visitor = self._visitor(context.client)
+        if visitor is None or visitor.connect is None:
+            return super()._next_layer(context, data_client, data_server)
+        if visitor.tunnel is not None:
+            return _counted(context, visitor)
+        if not self._http2 and self._offers_only_http2(context, data_client):
+            self._pass_through(visitor, "only_http2")
+            return _counted(context, visitor)
+        chosen = super()._next_layer(context, data_client, data_server)
+        if type(chosen) is layers.TCPLayer:
+            context.layers.remove(chosen)  # a layer enters the stack as it is made
+            self._pass_through(visitor, "not_http")
+            return _counted(context, visitor)
+        return chosen
+
+    def _offers_only_http2(self, context: Context, data_client: bytes) -> bool:
+        """Whether the hello after a CONNECT leaves no way to speak HTTP/1.1."""
+        if not stack_match(context, [modes.HttpProxy, HttpLayer, HttpStream]):
+            return False
+        if not starts_like_tls_record(data_client):
+            return False
+        hello = self._get_client_hello(context, data_client)
+        return hello is not None and hello.alpn_protocols == [b"h2"]
+
+
+def _counted(context: Context, visitor: Visitor) -> CountingLayer:
+    live = visitor.tunnel
+    return CountingLayer(context, live.counts if live and live.counts else Counts())
+
+
+class Eager:
+    """mitmproxy's options, with connections made at once; for one CONNECT that passes through."""
+
+    connection_strategy = "eager"
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._options, name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._options
+
+
+def connect_at_once(handler: Any, flow: Any) -> None:
+    """
+    Have the CONNECT of `flow` answered by what its host answers: a dead one with 502.
+
+    Lazily, a dead host would seem alive, and one that speaks first would never be heard.
+    """
+    for each in handler.layer.context.layers:
+        if isinstance(each, HttpLayer):
+            for stream in each.streams.values():
+                if getattr(stream, "flow", None) is flow:
+                    options: Any = Eager(stream.context.options)
+                    stream.context.options = options
