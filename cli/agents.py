@@ -33,6 +33,7 @@ _BY_AGENT = {
     "qwen": ("OPENAI_BASE_URL",),
 }
 _OPENCODE = "OPENCODE_CONFIG_CONTENT"
+NAMES = (*_VARIABLES, _OPENCODE)  # all that `every` sets
 _OPENCODE_PROVIDERS = {
     "anthropic": f"{_ANTHROPIC}/v1",
     "openai": _OPENAI,

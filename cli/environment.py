@@ -18,6 +18,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 _REMOVED = ("ALL_PROXY", "all_proxy")
+NAMES = (*_PROXY, *_NO_PROXY)  # all that `through_proxy` sets beside the trust
 _SECRET = ("WIRESCRIBE_TOKEN",)  # the API's; an agent has no business with it
 
 

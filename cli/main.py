@@ -2,6 +2,8 @@
 
 import rich_click as click
 
+from cli.ca import ca
+from cli.env import env
 from cli.errors import Commands
 from cli.proxy import proxy
 from cli.run import run
@@ -20,7 +22,7 @@ def wirescribe() -> None:
     """
 
 
-for _command in (up, run, proxy, serve):
+for _command in (up, run, env, proxy, serve, ca):
     wirescribe.add_command(_command)
 
 

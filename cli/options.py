@@ -1,11 +1,13 @@
 """Options that several commands share. An option that was not given is None: see cli.settings."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
+from cli.errors import MISUSED, refuse
 from cli.settings import split_upstream
 from storage import datadir
 from storage.datadir import DataDir
@@ -37,6 +39,15 @@ data_dir = click.option(
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+server_url = click.option(
+    "--server-url",
+    metavar="URL",
+    envvar="WIRESCRIBE_SERVER_URL",
+    help="Ask this server instead of the data dir; its token comes from WIRESCRIBE_TOKEN.",
+)
 
 _PORT = click.IntRange(0, 65535)
 
@@ -119,3 +130,12 @@ def _all(command: _Command, options: tuple[Callable[[_Command], _Command], ...])
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only if the user says so; without a terminal to ask on, that takes `--yes`."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        refuse(f"{question} Nobody can be asked here: add --yes to do it", MISUSED)
+    click.confirm(question, abort=True, err=True)

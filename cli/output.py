@@ -1,0 +1,98 @@
+"""
+Data on stdout: JSON, or tables that are plain text where nobody looks.
+
+What was captured may hold anything, also sequences that move the cursor, change the terminal's
+title or turn text around. On a terminal or in a table no such sign is ever written.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import rich_click as click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# C0 and DEL, C1, the marks and embeddings of text direction, line and paragraph separators,
+# zero-width signs that hide text, and lone surrogates, which no terminal can be sent.
+_HARMFUL = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    0x061C,
+    *range(0x200B, 0x2010),
+    *range(0x2028, 0x202F),
+    *range(0x2060, 0x2070),
+    0xFEFF,
+    *range(0xFFF9, 0xFFFC),
+    *range(0xD800, 0xE000),
+)
+_LINE = dict.fromkeys(_HARMFUL, "\N{REPLACEMENT CHARACTER}") | dict.fromkeys(
+    (0x09, 0x0A, 0x0D), " "
+)
+_TEXT = _LINE | {0x09: "\t", 0x0A: "\n", 0x0D: None}
+
+
+def line(text: str) -> str:
+    """`text` on one line, harmless on a terminal."""
+    return text.translate(_LINE)
+
+
+def text(captured: str) -> str:
+    """As `line`, with its line breaks and tabs."""
+    return captured.translate(_TEXT)
+
+
+def json(data: object) -> None:
+    # Indented and in ASCII-safe form of JSON: control characters are escaped, but C1 and the
+    # direction marks are not, so they are here.
+    shown = msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+    click.echo("".join(_escaped(sign) for sign in shown) if _is_harmful(shown) else shown)
+
+
+def _is_harmful(shown: str) -> bool:
+    return any(ord(sign) in _LINE and sign != "\n" for sign in set(shown))
+
+
+def _escaped(sign: str) -> str:
+    return f"\\u{ord(sign):04x}" if ord(sign) in _LINE and sign != "\n" else sign
+
+
+def facts(pairs: Mapping[str, object]) -> None:
+    """Names and values, one pair a line; None is unknown and left out."""
+    known = {name: value for name, value in pairs.items() if value is not None}
+    width = max(map(len, known), default=0)
+    for name, value in known.items():
+        click.echo(f"{name:<{width}}  {line(str(value))}")
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+) -> None:
+    """A table; `right` names the columns of numbers. Not on a terminal: tabs, nothing cut off."""
+    if not sys.stdout.isatty():
+        for row in (columns, *rows):
+            click.echo("\t".join(line(str(cell)) for cell in row))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+    for row in rows:
+        shown.add_row(*(Text(line(str(cell))) for cell in row))
+    console().print(shown)
+
+
+def console() -> "Console":
+    """For stdout; it honours NO_COLOR and the terminal's width."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False)
