@@ -25,7 +25,7 @@ class Slot(NamedTuple):
 
     span: Span
     learn: tuple[bytes, ...] = ()
-    name: str | None = None  # of the query parameter
+    name: str | None = None  # of the query parameter, for the record of a target
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +216,7 @@ class Heads:
                 self._known.learn(secret)
         spans = outermost(named)
         for span in spans:
-            exact = Place(place.part, named[span] or place.name, place.index)
+            exact = Place(place.part, place.name or named[span], place.index)
             cuts.append(self._fingerprint.cut(exact, span))
         return starred(value, spans)
 

@@ -93,12 +93,11 @@ def _json_forms(value: bytes) -> Iterator[bytes]:
 
 
 def _ascii_forms(escaped: str) -> Iterator[bytes]:
-    """`escaped` with \\uXXXX for what is not ASCII, and also for what is unsafe in HTML."""
-    for unsafe in ("[^\\x00-\\x7f]", "[^\\x00-\\x7f]|[<>&']"):
-        yield re.sub(unsafe, _escape, escaped).encode()
-        yield re.sub(
-            unsafe, lambda match: _escape(match).upper().replace("\\U", "\\u"), escaped
-        ).encode()
+    """`escaped` with \\uXXXX for what is not ASCII, for what is unsafe in HTML (Go), for both."""
+    for unsafe in ("[^\\x00-\\x7f]", "[<>&]", "[^\\x00-\\x7f]|[<>&']"):
+        lower = re.sub(unsafe, _escape, escaped)
+        yield lower.encode()
+        yield re.sub(r"\\u[0-9a-f]{4}", lambda match: "\\u" + match[0][2:].upper(), lower).encode()
 
 
 def _escape(match: re.Match[str]) -> str:
