@@ -57,9 +57,34 @@ def _basic(secret: bytes) -> bytes:
     return base64.b64encode(b"user:" + secret)
 
 
-WHOLE_HEADERS = ["x-api-key", "api-key", "x-goog-api-key", "anthropic-api-key", "openai-api-key", "x-auth-token", "x-access-token", "x-session-token", "x-csrf-token", "x-xsrf-token", "authentication-info", "proxy-authentication-info", "x-amz-security-token", "x-amz-signature", "x-github-token", "private-token", "x-gitlab-token", "x-vault-token", "cf-access-jwt-assertion", "cf-access-client-secret", "x-forwarded-access-token", "x-ms-token-aad-access-token", "ocp-apim-subscription-key", "x-functions-key", "statsig-api-key", "x-client-secret", "x-password", "x-user-passwd", "x-aws-credential", "x-hub-signature", "x_auth_token", "x-apikey", "copilot-session-token"]
-QUERIES = ["key", "api_key", "apikey", "access_token", "token", "id_token", "refresh_token", "client_secret", "password", "jwt", "assertion", "sid", "X-Amz-Security-Token", "accessToken", "apiKey", "github_token", "api%5Fkey", "my-api-key"]
-PASSING_QUERIES = ["code", "state", "sig", "signature", "X-Amz-Signature", "X-Amz-Credential", "X-Goog-Signature", "X-Goog-Credential", "session", "SAMLRequest", "SAMLResponse", "code_verifier"]
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+WHOLE_HEADERS = words(
+    """
+    x-api-key api-key x-goog-api-key anthropic-api-key openai-api-key x-auth-token
+    x-access-token x-session-token x-csrf-token x-xsrf-token authentication-info
+    proxy-authentication-info x-amz-security-token x-amz-signature x-github-token
+    private-token x-gitlab-token x-vault-token cf-access-jwt-assertion
+    cf-access-client-secret x-forwarded-access-token x-ms-token-aad-access-token
+    ocp-apim-subscription-key x-functions-key statsig-api-key x-client-secret x-password
+    x-user-passwd x-aws-credential x-hub-signature x_auth_token x-apikey
+    copilot-session-token
+    """
+)
+QUERIES = words(
+    """
+    key api_key apikey access_token token id_token refresh_token client_secret password jwt
+    assertion sid X-Amz-Security-Token accessToken apiKey github_token api%5Fkey my-api-key
+    """
+)
+PASSING_QUERIES = words(
+    """
+    code state sig signature X-Amz-Signature X-Amz-Credential X-Goog-Signature
+    X-Goog-Credential session SAMLRequest SAMLResponse code_verifier
+    """
+)
 
 
 def _slots() -> Iterable[Slot]:
@@ -112,7 +137,13 @@ def _slots() -> Iterable[Slot]:
 
 SLOTS = tuple(_slots())
 
-JSON_FIELDS = ["access_token", "refresh_token", "id_token", "client_secret", "device_code", "password", "passwd", "secret", "api_key", "apiKey", "private_key", "session_token", "sessionKey", "authorization", "credentials", "OPENAI_API_KEY", "token"]
+JSON_FIELDS = words(
+    """
+    access_token refresh_token id_token client_secret device_code password passwd secret
+    api_key apiKey private_key session_token sessionKey authorization credentials
+    OPENAI_API_KEY token
+    """
+)
 
 
 class Form(NamedTuple):
