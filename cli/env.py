@@ -1,6 +1,7 @@
 """`wirescribe env`: the variables of `run`, for a shell to take over."""
 
 import os
+import shlex
 
 import rich_click as click
 
@@ -55,7 +56,7 @@ def _changes(datadir: DataDir, chosen: str | None, *, is_base_url: bool) -> Chan
     if not is_base_url:
         return pointing.by_proxy(datadir, proxy, tag, settings, os.environ)
     through = pointing.through(datadir, proxy, tag)
-    option = " ".join(agents.codex_arguments(through))
+    option = shlex.join(agents.codex_arguments(through))
     say(f"wirescribe: Codex takes no variable: start it as codex {option}")
     say(f"wirescribe: {agents.COPILOT_REFUSAL}")
     return pointing.by_base_url(agents.every(through, os.environ), settings, os.environ)

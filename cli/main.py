@@ -3,6 +3,7 @@
 import rich_click as click
 
 from cli.ca import ca
+from cli.doctor import doctor
 from cli.env import env
 from cli.errors import Commands
 from cli.proxy import proxy
@@ -22,7 +23,7 @@ def wirescribe() -> None:
     """
 
 
-for _command in (up, run, env, proxy, serve, ca):
+for _command in (up, run, env, proxy, serve, ca, doctor):
     wirescribe.add_command(_command)
 
 

@@ -5,6 +5,7 @@ What was captured may hold anything, also sequences that move the cursor, change
 title or turn text around. On a terminal or in a table no such sign is ever written.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -96,3 +97,9 @@ def console() -> "Console":
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=False)
+
+
+def styled(line_of_ours: str) -> None:
+    """A line with colours of `click.style`, which only a terminal gets, and not with NO_COLOR."""
+    color = False if os.environ.get("NO_COLOR") else None  # None: if stdout is a terminal
+    click.echo(line_of_ours, color=color)

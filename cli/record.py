@@ -1,0 +1,126 @@
+"""What `doctor` finds out about what was recorded."""
+
+from collections.abc import Iterator
+
+from cli import units
+from cli.findings import Finding, note, ok, wrong
+from cli.running import Running
+from cli.settings import Settings
+from storage import bodies, health
+from storage.datadir import DataDir
+from storage.errors import StoreError
+from storage.health import Health
+from storage.store import Store
+
+# Before this one, two connections that write or checkpoint a WAL database at once can corrupt it.
+_SQLITE_SOUND = (3, 51, 3)
+_BEHIND_BYTES = 64 << 20  # a running server that has more to read does not keep up
+_SHOWN = 5
+
+
+def findings(
+    datadir: DataDir, settings: Settings, found: Running, *, verifies: bool
+) -> Iterator[Finding]:
+    """`verifies`: also read every body and compare it with its hash."""
+    if not datadir.database.exists():
+        yield note("database", "nothing was recorded yet", "wirescribe run -- claude")
+        return
+    try:
+        with Store.reading(datadir) as store:
+            report = health.report(store.read(), datadir)
+            yield from _of_report(datadir, settings, found, report)
+            if verifies:
+                yield from _damage(store, report)
+    except StoreError as error:
+        yield wrong("database", str(error), "put back a copy of the data dir, or move it away")
+
+
+def _of_report(
+    datadir: DataDir, settings: Settings, found: Running, report: Health
+) -> Iterator[Finding]:
+    yield _sqlite(report.sqlite_version)
+    yield ok(
+        "database",
+        f"{units.count(report.sessions, 'session', 'sessions')}, "
+        f"{units.count(report.entries, 'entry', 'entries')} ({report.open_entries} open), "
+        f"{units.size(report.database_bytes)}",
+    )
+    yield _spool(settings, found, sum(report.spool_lag_bytes.values()))
+    yield from _missing(report)
+    if report.unswept_sessions:
+        yield note(
+            "deletion",
+            f"{units.count(report.unswept_sessions, 'deleted session', 'deleted sessions')} "
+            "not yet swept from the disk",
+            None if found.server else "start `wirescribe up` or `wirescribe serve`",
+        )
+    yield _disk(datadir, settings, report.free_bytes)
+
+
+def _sqlite(version: str) -> Finding:
+    if tuple(map(int, version.split("."))) >= _SQLITE_SOUND:
+        return ok("sqlite", f"SQLite {version}")
+    return note(
+        "sqlite",
+        f"SQLite {version}: before 3.51.3, two processes that write can corrupt a database",
+        "Wirescribe writes from one process alone; let no other tool write into its database",
+    )
+
+
+def _spool(settings: Settings, found: Running, lag_bytes: int) -> Finding:
+    lag = units.size(lag_bytes)
+    if lag_bytes > settings.spool.max_gb * (1 << 30) > 0:
+        return wrong("spool", f"{lag} wait, recording pauses", "start `wirescribe serve`")
+    if found.server and lag_bytes > _BEHIND_BYTES:
+        return wrong(
+            "spool", f"{lag} wait: the server does not keep up", "see its log for a reason"
+        )
+    if lag_bytes and not found.server:
+        return note(
+            "spool", f"{lag} wait to be read", "start `wirescribe up` or `wirescribe serve`"
+        )
+    return ok("spool", f"{lag} wait to be read" if lag_bytes else "all of it is in the database")
+
+
+def _missing(report: Health) -> Iterator[Finding]:
+    """What was not recorded, or not understood."""
+    for gap in report.gaps:
+        size = "" if gap.size_bytes is None else f", {units.size(gap.size_bytes)}"
+        yield wrong(
+            "gaps",
+            f"{units.count(gap.count, 'gap', 'gaps')}{size}: {gap.reason.replace('_', ' ')}",
+            "that traffic passed unrecorded; deleting the sessions it belongs to forgets it",
+        )
+    if report.quarantined:
+        yield wrong(
+            "quarantine",
+            f"{units.count(report.quarantined, 'record', 'records')} could not be digested",
+            "please report it with the version; the records are kept in the table `quarantine`",
+        )
+    if not report.gaps and not report.quarantined:
+        yield ok("gaps", "none, and nothing in quarantine")
+
+
+def _disk(datadir: DataDir, settings: Settings, free_bytes: int) -> Finding:
+    free = f"{units.size(free_bytes)} free at {datadir.root}"
+    if free_bytes < settings.disk.min_free_mb << 20:
+        return wrong(
+            "disk",
+            f"{free}, less than disk.min_free_mb = {settings.disk.min_free_mb}: recording pauses",
+            "make room, or delete sessions: `wirescribe sessions delete`",
+        )
+    return ok("disk", free)
+
+
+def _damage(store: Store, report: Health) -> Iterator[Finding]:
+    count = 0
+    for damage in bodies.verify(store.read()):
+        count += 1
+        entries = ", ".join(damage.entry_ids[:_SHOWN]) or "no entry"
+        yield wrong(
+            "bodies",
+            f"{damage.digest.hex()[:16]}... of {entries}: {damage.reason}",
+            "the disk or a tool changed the database; put back a copy, or delete those entries",
+        )
+    if not count:
+        yield ok("bodies", f"every body of {report.entries} entries is as it was recorded")
