@@ -36,11 +36,13 @@ async def _serve(provider: Provider) -> None:
 
 def _print(exchange: Exchange) -> None:
     took_ms = ((exchange.ended_ns or exchange.started_ns) - exchange.started_ns) / 1e6
-    sent = len(exchange.reply_body) + sum(len(m.data) for m in exchange.messages)
+    received = len(exchange.body) + sum(len(m.data) for m in exchange.messages if m.from_client)
+    said = sum(len(m.data) for m in exchange.messages if not m.from_client)
+    sent = len(exchange.reply_body) + said
     print(
         f"{exchange.number:4} {exchange.kind:8} {exchange.status or '-'} {exchange.outcome:11}"
         f" {exchange.method} {exchange.host}{exchange.target[:100]}"
-        f"  {len(exchange.body)} B in, {sent} B out, {took_ms:.0f} ms"
+        f"  {received} B in, {sent} B out, {took_ms:.0f} ms"
         f"{'  ' + exchange.scenario if exchange.scenario else ''}",
         flush=True,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from . import deliver
-from .model import Json, answered, listed, objects, refused, side_call
+from .model import Json, answered, listed, objects, planned, refused, side_call
 from .plan import Ask, Call, Plan, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
@@ -24,8 +24,7 @@ async def messages(request: Request, reply: Reply) -> None:
     """One model call."""
     body = msgspec.json.decode(await request.read())
     ask = parse(body, len(request.exchange.body))
-    scripts = request.scripts
-    plan = scripts.plan(ask)
+    plan = planned(request, ask)
     headers = _headers()
     request_id = headers[0][1]
     if plan.refusal:
@@ -34,7 +33,7 @@ async def messages(request: Request, reply: Reply) -> None:
         value = {"type": "error", "error": error, "request_id": request_id}
         await refused(request, reply, plan.refusal, value, headers)
         return
-    usage = scripts.usage(ask, plan)
+    usage = request.scripts.usage(ask, plan)
     message_id = new_id("msg_01")
     blocks = list(_blocks(plan))
     calls = [(block["id"], block["name"]) for block in blocks if block["type"] == "tool_use"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from . import deliver, responses
-from .model import Json, answered, listed, objects, refused, side_call
+from .model import Json, answered, listed, objects, planned, refused, side_call
 from .plan import Ask, Call, Plan, Text, Thinking, Tool, own_words, pieces
 from .records import Usage
 from .reply import Reply
@@ -18,14 +18,13 @@ async def completions(request: Request, reply: Reply) -> None:
     """One model call."""
     body = msgspec.json.decode(await request.read())
     ask = parse(body, len(request.exchange.body))
-    scripts = request.scripts
-    plan = scripts.plan(ask)
+    plan = planned(request, ask)
     headers = responses.headers()
     if plan.refusal:
         error = {"error": responses.error(plan.refusal)}
         await refused(request, reply, plan.refusal, error, headers)
         return
-    usage = scripts.usage(ask, plan)
+    usage = request.scripts.usage(ask, plan)
     head: Json = {"id": new_id("chatcmpl-", 29), "created": int(time.time()), "model": ask.model}
     calls = [_call(index, call) for index, call in enumerate(plan.calls)]
     ids = [(call["id"], call["function"]["name"]) for call in calls]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from . import deliver
-from .model import Json, answered, objects, refused
+from .model import Json, answered, objects, planned, refused
 from .plan import Ask, Call, Part, Plan, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
@@ -25,15 +25,14 @@ async def generate(request: Request, reply: Reply) -> None:
     inner = body.get("request") if isinstance(body.get("request"), dict) else body  # Code Assist
     model = str(body.get("model") or model)
     ask = parse(inner, model, method.startswith("stream"), len(request.exchange.body))
-    scripts = request.scripts
-    plan = scripts.plan(ask)
+    plan = planned(request, ask)
     if plan.refusal:
         status = plan.refusal.status
         kind = _ERRORS.get(status, "UNAVAILABLE")
         error = {"code": status, "message": plan.refusal.message, "status": kind}
         await refused(request, reply, plan.refusal, {"error": error}, _headers())
         return
-    usage = scripts.usage(ask, plan)
+    usage = request.scripts.usage(ask, plan)
     response_id = new_id("", 24)
     parts = list(_parts(plan))
     calls = [part["functionCall"] for part in parts if "functionCall" in part]

@@ -27,6 +27,12 @@ def side_call(system: object) -> bool:
     return any(mark in text for mark in _ASIDES)
 
 
+def planned(request: Request, ask: Ask) -> Plan:
+    """The plan for a call; its scenario goes on the exchange's record."""
+    request.exchange.scenario = ask.scenario[0]
+    return request.scripts.plan(ask)
+
+
 def answered(
     request: Request,
     ask: Ask,
@@ -36,7 +42,6 @@ def answered(
     usage: Usage,
 ) -> None:
     """Put the answer on the exchange's record."""
-    request.exchange.scenario = ask.scenario[0]
     answer = Answered(
         wire=ask.wire, id=answer_id, model=ask.model, text=plan.text, tool_calls=calls, usage=usage
     )

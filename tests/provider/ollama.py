@@ -7,7 +7,7 @@ import msgspec
 
 from . import deliver
 from .chat import tool
-from .model import Json, answered, objects, refused
+from .model import Json, answered, objects, planned, refused
 from .plan import Ask, Call, Plan, Text, Thinking, own_words, pieces
 from .records import Usage
 from .reply import Reply
@@ -20,12 +20,11 @@ async def generate(request: Request, reply: Reply) -> None:
     body = msgspec.json.decode(await request.read())
     chat = request.path.endswith("/chat")
     ask = parse(body, chat, len(request.exchange.body))
-    scripts = request.scripts
-    plan = scripts.plan(ask)
+    plan = planned(request, ask)
     if plan.refusal:
         await refused(request, reply, plan.refusal, {"error": plan.refusal.message}, [])
         return
-    usage = scripts.usage(ask, plan)
+    usage = request.scripts.usage(ask, plan)
     # Ollama has no ids on the wire: this one is for the record alone.
     calls = [("", call.tool.name) for call in plan.calls]
     answered(request, ask, plan, new_id("ollama-"), calls, usage)

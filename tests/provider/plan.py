@@ -33,8 +33,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def scenario(self) -> tuple[str, str]:
         """Keyword and argument of `SCENARIO:keyword:argument`; ("hello", "") without one."""
+        if self.aside or self.schema is not None:
+            return "aside", ""
         match = _KEYWORD.search(self.prompt)
-        return (match[1], match[2] or "") if match and not self.aside else ("hello", "")
+        return (match[1], match[2] or "") if match else ("hello", "")
 
 
 class Thinking(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 import zstandard
 
 from . import deliver
-from .model import Json, answered, listed, objects, refused, side_call
+from .model import Json, answered, listed, objects, planned, refused, side_call
 from .plan import Ask, Call, Plan, Refusal, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
@@ -28,12 +28,11 @@ async def responses(request: Request, reply: Reply) -> None:
         return
     body = msgspec.json.decode(_plain(request, await request.read()))
     ask = parse(body, objects(body.get("input")) or body.get("input"), len(request.exchange.body))
-    scripts = request.scripts
-    plan = scripts.plan(ask)
+    plan = planned(request, ask)
     if plan.refusal:
         await refused(request, reply, plan.refusal, {"error": error(plan.refusal)}, headers())
         return
-    answer = _Answer(body, ask, plan, scripts.usage(ask, plan))
+    answer = _Answer(body, ask, plan, request.scripts.usage(ask, plan))
     answered(request, ask, plan, answer.id, answer.calls, answer.usage)
     if ask.stream:
         head = [("content-type", "text/event-stream; charset=utf-8"), *headers()]
@@ -83,14 +82,13 @@ async def _serve(request: Request, socket: WebSocket) -> None:
 async def _turn(
     request: Request, socket: WebSocket, body: Json, history: list[Json], size: int
 ) -> "_Answer | None":
-    scripts = request.scripts
     ask = parse(body, history, size)
-    plan = scripts.plan(ask)
+    plan = planned(request, ask)
     if plan.refusal:
         problem = {"type": "error", "status": plan.refusal.status, "error": error(plan.refusal)}
         await socket.send(_text_of(problem))
         return None
-    answer = _Answer(body, ask, plan, scripts.usage(ask, plan))
+    answer = _Answer(body, ask, plan, request.scripts.usage(ask, plan))
     answered(request, ask, plan, answer.id, answer.calls, answer.usage)
     events = list(answer.events())
     for index, event in enumerate(events):

@@ -116,7 +116,7 @@ SCENARIOS: dict[str, Callable[[Ask, str], Plan]] = {
     "error400": _error400,
 }
 
-# Each happens to the first call with a prompt, and the next call with that prompt succeeds.
+# Each happens to the first call with a prompt, and the next such call of that wire succeeds.
 ONCE: dict[str, Plan] = {
     "error429": Plan(
         refusal=Refusal(status=429, message="Scripted: rate limit.", retry_after_seconds=1)
@@ -136,7 +136,7 @@ class Scripts:
     def __init__(self, *, slow_ms: float = 0) -> None:
         self.script: Script | None = None  # asked first; None from it: the scenarios decide
         self._slow_ms = slow_ms
-        self._failing: set[str] = set()
+        self._failing: set[tuple[str, str]] = set()
         self._serial = 0
 
     def plan(self, ask: Ask) -> Plan:
@@ -152,10 +152,11 @@ class Scripts:
         once = ONCE.get(keyword)
         if once is None:
             return SCENARIOS.get(keyword, _hello)(ask, argument)
-        if ask.prompt in self._failing:
-            self._failing.remove(ask.prompt)
+        call = (ask.wire, ask.prompt)
+        if call in self._failing:
+            self._failing.remove(call)
             return _final()
-        self._failing.add(ask.prompt)
+        self._failing.add(call)
         return once
 
     def usage(self, ask: Ask, plan: Plan) -> Usage:

@@ -39,6 +39,11 @@ async def unknown(request: Request, reply: Reply) -> None:
     await reply.json({"type": "error", "error": error}, 404)
 
 
+async def _absent(request: Request, reply: Reply) -> None:
+    """What an agent asks for and does well without."""
+    await unknown(request, reply)
+
+
 async def _copilot_user(request: Request, reply: Reply) -> None:
     premium = {"entitlement": 300, "remaining": 200, "percent_remaining": 66, "unlimited": False}
     quotas = {
@@ -129,20 +134,29 @@ async def _code_assist(request: Request, reply: Reply) -> None:
 _CALLS: list[tuple[str, str | None, str, Handler]] = [
     ("HEAD", None, r"/(api/hello)?", _nothing),
     ("GET", None, r"/api/hello", _empty),
+    ("GET", None, r"/api/(claude_code|claude_cli|directory)/.*", _absent),
+    ("GET", None, r"/api/claude_code_penguin_mode", _absent),
     ("POST", None, r"/api/eval/.*", _empty),
     ("POST", None, r"/api/event_logging/.*", _empty),
     ("GET", "api.githubcopilot.com", r"/models", _copilot_models),
     ("POST", "api.githubcopilot.com", r"/mcp(/.*)?", _empty),
+    ("GET", "api.githubcopilot.com", r"/agents/.*", _absent),
     ("GET", None, r"/copilot_internal/user", _copilot_user),
     ("GET", None, r"/copilot_internal/v2/token", _copilot_token),
+    ("GET", None, r"/copilot_internal/(managed_settings|team_customizations)", _absent),
+    ("GET", "api.github.com", r"/repos/.*", _absent),
+    ("GET", "github.com", r"/.*", _absent),
     ("POST", "copilot-telemetry.githubusercontent.com", r"/.*", _empty),
     ("POST", None, r"/telemetry", _empty),
     ("POST", None, r"/otlp/v1/.*", _empty),
+    ("GET", None, r"/backend-api/(codex/models|plugins/.*)", _absent),
     ("POST", None, r"/backend-api/codex/analytics-events/.*", _empty),
     ("POST", "play.googleapis.com", r"/log", _empty),
     ("POST", None, r"/v1internal:loadCodeAssist", _code_assist),
     ("POST", None, r"/v1internal:\w+", _empty),
     ("POST", "gb4w8c3ygj-default-sea.rum.aliyuncs.com", r"/.*", _empty),
+    ("GET", "models.opencode.ai", r"/.*", _absent),
+    ("GET", "registry.npmjs.org", r"/.*", _absent),
     ("GET", None, r"/(v1/)?models", _models),
     ("GET", None, r"/api/tags", ollama.tags),
 ]
