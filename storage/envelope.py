@@ -145,6 +145,8 @@ def payload_at(data: bytes, offset: int, head: Head) -> bytes | None:
 class SpoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A sound record; `content` is msgpack, `payload` the whole of it."""
 
+    segment: int  # where it stands in the log of its writer
+    offset: int
     entry: bytes
     number: int
     kind: str
@@ -158,7 +160,7 @@ _ENTRY = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 _PAYLOAD = msgspec.msgpack.Decoder(tuple[int, _ENTRY, _INTEGER, str, _INTEGER, msgspec.Raw])
 
 
-def open_payload(payload: bytes) -> SpoolRecord:
+def open_payload(payload: bytes, segment: int = 0, offset: int = 0) -> SpoolRecord:
     """The record of a sound payload. Raises ValueError with the reason if it is none."""
     try:
         version, entry, number, kind, offset_ns, content = _PAYLOAD.decode(payload)
@@ -167,6 +169,8 @@ def open_payload(payload: bytes) -> SpoolRecord:
     if version != FORMAT:
         raise ValueError(f"unknown payload: format {version}")
     return SpoolRecord(
+        segment=segment,
+        offset=offset,
         entry=entry,
         number=number,
         kind=kind,

@@ -137,14 +137,8 @@ _RAW = (
     """
     create table folds (               -- where ingest stands in the entries that are open
         entry_id text primary key,
-        writer   text not null,
-        state    blob not null         -- msgpack of addons.folding.Progress
+        state    blob not null         -- msgpack of addons.ingest.folding.Progress
     ) strict, without rowid
-    """,
-    """
-    create trigger entries_folds after delete on entries when old.outcome is null begin
-        delete from folds where entry_id = old.id;
-    end
     """,
     """
     create table clocks (              -- the chunk clock of streamed bodies

@@ -351,7 +351,7 @@ class _Window:
             else:
                 size = envelope.HEAD.size + len(payload)
                 try:
-                    yield envelope.open_payload(payload)
+                    yield envelope.open_payload(payload, self._segment, self.start + self.offset)
                 except ValueError as error:
                     yield self._damage(size, str(error), payload)
             self.offset += size

@@ -1,0 +1,166 @@
+"""
+From the spools into the raw tables, a short transaction at a time.
+
+The read position of a writer is committed with the rows, so each record counts exactly once,
+whenever this process ends. What is in memory only repeats the tables: after any failure it is
+thrown away and built again.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+
+from sqlite_utils import Database
+
+from addons.ingest.tail import Tail
+from storage import database, raw, removal, spool
+from storage.datadir import DataDir
+from storage.errors import WirescribeError
+from storage.spool import Damage, SpoolReader, SpoolRecord
+
+_PAUSE_S = 0.05  # to the next look when nothing was there
+_WORK_S = 0.03  # aim for a step, without its commit
+_LEAST_BYTES = 64 << 10  # of a step
+_MOST_BYTES = 4 << 20
+_SWEPT_EACH_S = 0.2  # deletion goes on beside the busiest log
+
+_log = logging.getLogger("wirescribe")
+
+
+class Ingest:
+    """The background work of `Store.open`: `step` does a little and says when to come again."""
+
+    def __init__(self, datadir: DataDir) -> None:
+        self._root = datadir.spool
+        self._tails: dict[str, Tail] = {}
+        self._last = ""  # the writer that was served last
+        self._limit_bytes = 1 << 20
+        self._left: list[str] | None = None  # writers without a folder; None: not looked yet
+        self._swept_s = time.monotonic()
+
+    def step(self, db: Database) -> float:
+        """
+        Ingest a piece of one writer's log, or tidy up; returns the seconds until the next look.
+
+        Raises sqlite3.Error, OSError or StoreError if database or spool fail; then nothing has
+        changed, and the call may be repeated.
+        """
+        try:
+            return self._step(db)
+        except BaseException:
+            self._tails.clear()  # memory may be ahead of the tables
+            raise
+
+    def _step(self, db: Database) -> float:
+        if time.monotonic() - self._swept_s > _SWEPT_EACH_S and self._sweep(db):
+            return 0.0
+        for tail in self._in_turn(db):
+            self._last = tail.writer  # first: a log that fails does not keep the others waiting
+            before = tail.reader.position
+            found = tail.reader.read(self._limit_bytes)
+            if found:
+                self._ingest(db, tail, found)
+                return 0.0
+            if tail.reader.position != before:
+                _commit_position(db, tail)
+            if tail.reader.finished() and self._finish(db, tail):
+                return 0.0
+        if self._close_left(db):
+            return 0.0
+        return 0.0 if self._sweep(db) else _PAUSE_S
+
+    def _sweep(self, db: Database) -> bool:
+        more = removal.sweep(db)
+        self._swept_s = time.monotonic()
+        return more
+
+    def _in_turn(self, db: Database) -> Iterator[Tail]:
+        """All writers, beginning behind the one that was served last."""
+        names = [folder.name for folder in spool.writers(self._root)]
+        for name in set(self._tails).difference(names):
+            del self._tails[name]
+        for name in sorted(names, key=lambda name: (name <= self._last, name)):
+            tail = self._tails.get(name)
+            if tail is None:
+                reader = SpoolReader(self._root / name, raw.position(db, name))
+                tail = self._tails[name] = Tail(name, reader)
+            yield tail
+
+    # --- records ---------------------------------------------------------------------------------
+
+    def _ingest(self, db: Database, tail: Tail, found: list[SpoolRecord | Damage]) -> None:
+        started = time.monotonic()
+        try:
+            with database.write(db):
+                tail.take(db, found)
+                raw.set_position(db, tail.writer, tail.reader.position)
+                worked_s = time.monotonic() - started
+        except Exception as error:  # whatever a record may do to us, it must not stop the log
+            if _is_environment(error):
+                raise
+            self._tails.clear()
+            if len(found) == 1:
+                self._quarantine(db, tail, found[0], error)
+            self._limit_bytes = 1  # the records come one by one until it is found
+            return
+        tail.reader.acknowledge(tail.reader.position)
+        self._pace(worked_s)
+
+    def _quarantine(
+        self, db: Database, failed: Tail, found: SpoolRecord | Damage, error: Exception
+    ) -> None:
+        _log.error("a record of spool %s goes into the quarantine", failed.writer, exc_info=error)
+        tail = Tail(failed.writer, failed.reader)
+        with database.write(db):
+            tail.refuse(db, found, f"{type(error).__name__}: {error}")
+            raw.set_position(db, tail.writer, tail.reader.position)
+
+    def _pace(self, worked_s: float) -> None:
+        """Take more or less at once, as the machine can."""
+        if worked_s > _WORK_S:
+            fitting = int(self._limit_bytes * _WORK_S / worked_s)
+            self._limit_bytes = max(fitting, _LEAST_BYTES)
+        elif worked_s < _WORK_S / 2:
+            self._limit_bytes = min(self._limit_bytes * 2, _MOST_BYTES)
+
+    # --- the end of a writer ---------------------------------------------------------------------
+
+    def _finish(self, db: Database, tail: Tail) -> bool:
+        """A dead writer's log was read: close what it left open, remove it. False: not yet."""
+        if tail.close_open(db):
+            return True
+        if not tail.reader.remove():
+            return False
+        with database.write(db):
+            raw.forget_writer(db, tail.writer)
+        self._tails.pop(tail.writer, None)
+        return True
+
+    def _close_left(self, db: Database) -> bool:
+        """Once: the same for writers whose folder is not there any more."""
+        if self._left is None:
+            present = {folder.name for folder in spool.writers(self._root)}
+            self._left = sorted(raw.writers(db) - present)
+        if not self._left:
+            return False
+        tail = Tail(self._left[-1], SpoolReader(self._root / self._left[-1]))
+        if not tail.close_open(db):
+            with database.write(db):
+                raw.forget_writer(db, tail.writer)
+            self._left.pop()
+        return True
+
+
+def _commit_position(db: Database, tail: Tail) -> None:
+    with database.write(db):
+        raw.set_position(db, tail.writer, tail.reader.position)
+    tail.reader.acknowledge(tail.reader.position)
+
+
+def _is_environment(error: Exception) -> bool:
+    """Whether the fault is the disk's or the database's, not that of a record."""
+    if isinstance(error, OSError | WirescribeError | sqlite3.OperationalError):
+        return True
+    # The class itself stands for a damaged file; its other subclasses for values it cannot take.
+    return type(error) is sqlite3.DatabaseError

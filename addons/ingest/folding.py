@@ -1,0 +1,401 @@
+"""
+The fold of one entry: record by record into what the tables hold of it.
+
+A fold's memory is small and can be thrown away at any commit: its `Progress` lies in the table
+`folds`, the rest in the entry's own rows.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from sqlite_utils import Database
+
+from storage import bodies, clocks, raw
+from storage.errors import StoreError
+from storage.records import (
+    BodyEnd,
+    ConnectionTimes,
+    Cut,
+    EntryClosed,
+    EntryOpened,
+    Frame,
+    Gap,
+    ResponseHead,
+    Side,
+    Timing,
+)
+from storage.spool import SpoolRecord
+
+_MOST_UNWRITTEN = 1 << 20  # bytes of one body in memory
+
+
+class Indigestible(Exception):
+    """A sound record that makes no sense where it stands; the text says why."""
+
+
+class Flow(raw.Stored, kw_only=True, omit_defaults=True):
+    """One direction of an entry, and how far ingest is in it."""
+
+    chunks: int = 0
+    ended: bool = False
+    opcode: int | None = None  # of the message that is coming in pieces
+
+
+class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """All that the next record needs to know of those before."""
+
+    session: str
+    started_ns: int
+    number: int = 0  # of the next record
+    offset_ns: int = 0  # of the latest one
+    messages: int = 0
+    broken: bool = False  # something of it is missing
+    answered: bool = False
+    marks: tuple[str, ...] = ()
+    timing: Timing = Timing()
+    request: Flow = msgspec.field(default_factory=Flow)
+    response: Flow = msgspec.field(default_factory=Flow)
+
+
+_PROGRESS = msgspec.msgpack.Decoder(Progress)
+
+_SIZE = Annotated[int, msgspec.Meta(ge=0, le=(1 << 40))]
+_OPCODE = Annotated[int, msgspec.Meta(ge=0, le=15)]
+_CHUNK = msgspec.msgpack.Decoder(tuple[_SIZE, bytes])
+_DATA = msgspec.msgpack.Decoder(bytes)
+_MESSAGE = msgspec.msgpack.Decoder(tuple[bool, _OPCODE, bool, bytes])
+_ANSWER = msgspec.msgpack.Decoder(ResponseHead)
+_END = msgspec.msgpack.Decoder(BodyEnd)
+_CUT = msgspec.msgpack.Decoder(Cut)
+_GAP = msgspec.msgpack.Decoder(Gap)
+_CLOSED = msgspec.msgpack.Decoder(EntryClosed)
+
+_RAW: dict[Side, bodies.Part] = {"request": "request", "response": "response"}
+_DECODED: dict[Side, bodies.Part] = {"request": "request-decoded", "response": "response-decoded"}
+_MESSAGES: dict[Side, bodies.Part] = {"request": "client-message", "response": "server-message"}
+
+
+class Fold:
+    """
+    An open entry. `take` may raise Indigestible or msgspec.DecodeError and then changed nothing.
+
+    Every other exception leaves it, and the transaction, of no use.
+    """
+
+    def __init__(
+        self, db: Database, rows: raw.Rows, entry_id: str, progress: Progress,
+        opened: EntryOpened | None = None,
+    ) -> None:  # fmt: skip
+        self.id = entry_id
+        self.progress = progress
+        self._db = db
+        self._rows = rows
+        self._opened = opened
+        self._answer: ResponseHead | None = None
+        self._closed: EntryClosed | None = None
+        self._growing: dict[bodies.Part, bodies.Growing] = {}
+        self._unwritten: dict[bodies.Part, int] = {}
+        self._runs: dict[Side, clocks.Run] = {}
+        self._ticked: set[Side] = set()
+
+    @classmethod
+    def begin(
+        cls, db: Database, rows: raw.Rows, entry_id: str, opened: EntryOpened, session: str
+    ) -> "Fold":
+        """The fold of a new entry in its session."""
+        progress = Progress(session=session, started_ns=opened.started_ns, marks=opened.marks)
+        rows.traffic(session, entries=1, size_bytes=0, at_ns=opened.started_ns)
+        return cls(db, rows, entry_id, progress, opened)
+
+    @classmethod
+    def resume(cls, db: Database, rows: raw.Rows, entry_id: str, state: bytes) -> "Fold":
+        """The fold of an entry that is in the tables."""
+        return cls(db, rows, entry_id, _PROGRESS.decode(state))
+
+    def opened_at(self, record: SpoolRecord) -> None:
+        """Count its first record."""
+        self._reached(record)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed is not None
+
+    def use(self, rows: raw.Rows) -> None:
+        """Give the rows of the next transaction."""
+        self._rows = rows
+
+    # --- records ---------------------------------------------------------------------------------
+
+    def take(self, record: SpoolRecord) -> None:
+        step = _STEPS.get(record.kind)
+        if step is None:
+            raise Indigestible(f"unknown kind {record.kind[:40]!r}")
+        if record.number < self.progress.number:
+            raise Indigestible(f"number {record.number} was seen already, or comes out of order")
+        step(self, record)
+        self._reached(record)
+
+    def refuse(self, record: SpoolRecord) -> None:
+        """Go on behind a record that went into the quarantine."""
+        if record.number >= self.progress.number:
+            self._reached(record)
+            self.progress.broken = True
+
+    def _reached(self, record: SpoolRecord) -> None:
+        progress = self.progress
+        missing = record.number - progress.number
+        if missing:
+            self._gap(Gap(reason="records_missing", records=missing))
+        progress.number = record.number + 1
+        progress.offset_ns = max(progress.offset_ns, record.offset_ns)
+        if self._closed is not None:
+            self._close_at(record.offset_ns)
+
+    def _chunk(self, side: Side, record: SpoolRecord) -> None:
+        size_bytes, data = _CHUNK.decode(record.content)
+        flow = self._flow(side)
+        if flow.ended:
+            raise Indigestible(f"a chunk after the end of the {side}")
+        self._append(_RAW[side], data)
+        # One without a moment of its own has no size either: a long chunk's rest, or a tail.
+        if size_bytes:
+            self._tick(side, flow, record.offset_ns, size_bytes)
+            self._crossed(flow, size_bytes)
+
+    def _decoded(self, side: Side, record: SpoolRecord) -> None:
+        data = _DATA.decode(record.content)
+        if self._flow(side).ended:
+            raise Indigestible(f"decoded text after the end of the {side}")
+        self._append(_DECODED[side], data)
+
+    def _end(self, side: Side, record: SpoolRecord) -> None:
+        end = _END.decode(record.content)
+        progress, flow = self.progress, self._flow(side)
+        if flow.ended:
+            raise Indigestible(f"a second end of the {side}")
+        self._crossed(flow, end.size_bytes - flow.size_bytes)
+        flow.hmac = end.wire_hmac
+        if end.cut_coded and "cut_coded" not in progress.marks:
+            progress.marks = (*progress.marks, "cut_coded")
+        if side == "request":
+            progress.timing = _at(progress.timing, request_done_ns=record.offset_ns)
+        self._finish(side)
+
+    def _response(self, record: SpoolRecord) -> None:
+        answer = _ANSWER.decode(record.content)
+        if self.progress.answered:
+            raise Indigestible("a second response head")
+        self._answer = answer
+        self.progress.answered = True
+        self.progress.timing = _at(self.progress.timing, response_head_ns=record.offset_ns)
+
+    def _message(self, record: SpoolRecord) -> None:
+        from_client, opcode, final, data = _MESSAGE.decode(record.content)
+        side: Side = "request" if from_client else "response"
+        flow = self._flow(side)
+        self._crossed(flow, len(data))
+        if flow.opcode is None and final:
+            self._frame(side, opcode, record.offset_ns, len(data), bodies.put(self._db, data))
+            return
+        self._append(_MESSAGES[side], data)
+        flow.opcode = opcode if flow.opcode is None else flow.opcode
+        if final:
+            self._end_message(side, record.offset_ns)
+
+    def _cut(self, record: SpoolRecord) -> None:
+        self._rows.cut(self.id, record.number, _CUT.decode(record.content))
+
+    def _noted_gap(self, record: SpoolRecord) -> None:
+        self._gap(_GAP.decode(record.content))
+
+    def _close(self, record: SpoolRecord) -> None:
+        self._closed = _CLOSED.decode(record.content)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """End the entry of a dead writer with what there is, at its latest moment."""
+        self._closed = EntryClosed(outcome="proxy_killed")
+        self._close_at(self.progress.offset_ns)
+
+    def _close_at(self, offset_ns: int) -> None:
+        closed, progress = self._closed, self.progress
+        assert closed is not None
+        for side in ("request", "response"):
+            flow = self._flow(side)
+            if not flow.ended:
+                self._finish(side)
+            if flow.opcode is not None:
+                self._end_message(side, offset_ns)
+                self._gap(Gap(reason="message_unfinished"))
+        self._crossed(progress.request, closed.request_bytes - progress.request.size_bytes)
+        self._crossed(progress.response, closed.response_bytes - progress.response.size_bytes)
+        if progress.broken and closed.outcome == "complete":
+            self._closed = msgspec.structs.replace(closed, outcome="gap")
+        progress.timing = _connected(progress.timing, closed.connection, offset_ns)
+
+    # --- bodies, messages, clocks ----------------------------------------------------------------
+
+    def _flow(self, side: Side) -> Flow:
+        return self.progress.request if side == "request" else self.progress.response
+
+    def _crossed(self, flow: Flow, size_bytes: int) -> None:
+        if size_bytes > 0:
+            flow.size_bytes += size_bytes
+            at_ns = self.progress.started_ns + self.progress.offset_ns
+            session = self.progress.session
+            self._rows.traffic(session, entries=0, size_bytes=size_bytes, at_ns=at_ns)
+
+    def _tick(self, side: Side, flow: Flow, offset_ns: int, size_bytes: int) -> None:
+        run = self._run(side, flow)
+        run.append(offset_ns, size_bytes)
+        self._ticked.add(side)
+        flow.chunks += 1
+        if run.is_full:
+            self._write_run(side)
+        if side == "response":
+            timing = self.progress.timing
+            first = offset_ns if timing.first_byte_ns is None else timing.first_byte_ns
+            self.progress.timing = _at(timing, first_byte_ns=first, last_byte_ns=offset_ns)
+
+    def _run(self, side: Side, flow: Flow) -> clocks.Run:
+        run = self._runs.get(side)
+        if run is None or run.is_full:
+            first = flow.chunks - flow.chunks % clocks.RUN_CHUNKS
+            begun = raw.run(self._db, self.id, side, first) if first < flow.chunks else None
+            if begun:
+                run = clocks.Run.resume(first, *begun)
+            else:
+                run = clocks.Run(first, flow.size_bytes)
+            self._runs[side] = run
+        return run
+
+    def _write_run(self, side: Side) -> None:
+        run = self._runs[side]
+        self._ticked.discard(side)
+        self._rows.clock(self.id, side, run.first, run.count, run.at_bytes, bytes(run.data))
+
+    def _append(self, part: bodies.Part, data: bytes) -> None:
+        growing = self._body(part)
+        growing.append(data)
+        self._unwritten[part] = self._unwritten.get(part, 0) + len(data)
+        if self._unwritten[part] > _MOST_UNWRITTEN:
+            self._flush(part)
+
+    def _body(self, part: bodies.Part) -> bodies.Growing:
+        growing = self._growing.get(part)
+        if growing is None:
+            growing = self._growing[part] = self._resumed(part)
+        return growing
+
+    def _resumed(self, part: bodies.Part) -> bodies.Growing:
+        if self._opened is not None:
+            return bodies.Growing(self.id, part)
+        try:
+            return bodies.Growing.resume(self._db, self.id, part)
+        except StoreError as error:
+            # What is damaged cannot be proved any more; the rest of the log must not wait for it.
+            bodies.discard(self._db, self.id, part)
+            self._gap(Gap(reason="pieces_damaged", detail=f"{part}: {error}"))
+            return bodies.Growing(self.id, part)
+
+    def _flush(self, part: bodies.Part) -> None:
+        self._growing[part].flush(self._db)
+        self._unwritten.pop(part, None)
+
+    def _finish(self, side: Side) -> None:
+        """Make bodies of what came in this direction."""
+        flow = self._flow(side)
+        flow.ended = True
+        flow.digest = self._finished(_RAW[side])
+        flow.decoded = self._finished(_DECODED[side])
+
+    def _finished(self, part: bodies.Part) -> bytes | None:
+        if self._opened is not None and part not in self._growing:
+            return None
+        body = self._body(part).finish(self._db)
+        del self._growing[part]
+        self._unwritten.pop(part, None)
+        return body.digest if body else None
+
+    def _end_message(self, side: Side, offset_ns: int) -> None:
+        flow, part = self._flow(side), _MESSAGES[side]
+        growing = self._body(part)
+        body = growing.finish(self._db)
+        assert flow.opcode is not None
+        self._frame(side, flow.opcode, offset_ns, growing.size_bytes, body)
+        flow.opcode = None
+        del self._growing[part]
+        self._unwritten.pop(part, None)
+
+    def _frame(self, side: Side, opcode: int, offset_ns: int, size: int, body: Any) -> None:
+        frame = Frame(
+            number=self.progress.messages,
+            side=side,
+            offset_ns=offset_ns,
+            size_bytes=size,
+            opcode=opcode,
+            body=body,
+        )
+        self._rows.frame(self.id, frame)
+        self.progress.messages += 1
+
+    def _gap(self, gap: Gap) -> None:
+        self.progress.broken = True
+        self._rows.gap(gap, entry_id=self.id, session_id=self.progress.session)
+
+    # --- the tables ------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Put all that is new into the rows of this transaction."""
+        for part in list(self._unwritten):
+            self._flush(part)
+        for side in list(self._ticked):
+            self._write_run(side)
+        progress = self.progress
+        row = raw.EntryRow(
+            id=self.id,
+            session_id=progress.session,
+            opened=self._opened,
+            answer=self._answer,
+            closed=self._closed,
+            duration_ns=progress.timing.closed_ns,
+            request=progress.request,
+            response=progress.response,
+            timing=progress.timing,
+            marks=progress.marks,
+            message_count=progress.messages,
+        )
+        self._rows.entry(row, None if self.is_closed else msgspec.msgpack.encode(progress))
+        self._opened = self._answer = None
+
+
+_STEPS: dict[str, Callable[[Fold, SpoolRecord], None]] = {
+    "request-chunk": lambda fold, record: fold._chunk("request", record),
+    "response-chunk": lambda fold, record: fold._chunk("response", record),
+    "request-decoded": lambda fold, record: fold._decoded("request", record),
+    "response-decoded": lambda fold, record: fold._decoded("response", record),
+    "request-end": lambda fold, record: fold._end("request", record),
+    "response-end": lambda fold, record: fold._end("response", record),
+    "response": Fold._response,
+    "message": Fold._message,
+    "cut": Fold._cut,
+    "gap": Fold._noted_gap,
+    "close": Fold._close,
+}
+
+
+def _at(timing: Timing, **moments: int) -> Timing:
+    return msgspec.structs.replace(timing, **moments)
+
+
+def _connected(timing: Timing, connection: ConnectionTimes, closed_ns: int) -> Timing:
+    return msgspec.structs.replace(
+        timing,
+        connect_started_ns=connection.connect_started_ns,
+        connected_ns=connection.connected_ns,
+        tls_done_ns=connection.tls_done_ns,
+        reused=connection.reused,
+        closed_ns=closed_ns,
+    )

@@ -1,0 +1,34 @@
+"""A data dir and its database, with ingest beside it."""
+
+import os
+
+import pytest
+
+from addons.ingest import Ingest
+from storage import database
+from storage.datadir import DataDir
+
+
+@pytest.fixture
+def datadir(tmp_path):
+    before = os.umask(0o077)
+    yield DataDir(tmp_path / "data").prepare()
+    os.umask(before)
+
+
+@pytest.fixture
+def db(datadir):
+    with database.create(datadir.database) as db:
+        yield db
+
+
+@pytest.fixture
+def ingest(datadir, db):
+    """Runs ingest until nothing is left to do."""
+    one = Ingest(datadir)
+
+    def run(ingest=one):
+        while ingest.step(db) == 0.0:
+            pass
+
+    return run
