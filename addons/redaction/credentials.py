@@ -28,8 +28,6 @@ ENDPOINTS: Final = (
     "*/login",
     "*/v1/oauth/*",
     "auth.openai.com/*",
-    "console.anthropic.com/v1/oauth/token",
-    "platform.claude.com/v1/oauth/token",
     "api.anthropic.com/api/oauth/*",
     "oauth2.googleapis.com/*",
     "accounts.google.com/*",

@@ -33,6 +33,10 @@ MAX_BYTES: Final = 16 << 10
 MAX_NEEDLE_BYTES: Final = 4096
 MAX_VALUES: Final = 128
 
+# What URL writers leave as it is: nothing, paths, encodeURIComponent, a lenient query.
+_URL_SAFE: Final = ("", "/", "!'()*", "/:@+=,;!$&'()*")
+# What JSON writers escape beyond need: what is not ASCII, what is unsafe in HTML (Go), both (PHP).
+_JSON_UNSAFE: Final = ("[^\\x00-\\x7f]", "[<>&]", "[^\\x00-\\x7f]|[<>&']")
 _PLAIN = re.compile(rb"[A-Za-z]*|[0-9.:TZ/+-]*")
 # Stride of the sieve, and from how many needles on it costs less than finding each.
 _STRIDES: Final = {64: 9, 24: 17, 8: 33}
@@ -68,14 +72,7 @@ def _base64_forms(value: bytes) -> Iterator[bytes]:
 
 
 def _url_forms(value: bytes) -> Iterator[bytes]:
-    # What is left unescaped differs: RFC 3986, paths, JavaScript's encodeURIComponent, forms.
-    for form in (
-        quote(value, safe=""),
-        quote(value, safe="/"),
-        quote(value, safe="!'()*"),
-        quote(value, safe="/:@+=,;!$&'()*"),
-        quote_plus(value),
-    ):
+    for form in (*(quote(value, safe=safe) for safe in _URL_SAFE), quote_plus(value)):
         yield form.encode()
         yield re.sub("%..", lambda match: match[0].lower(), form).encode()
 
@@ -93,8 +90,8 @@ def _json_forms(value: bytes) -> Iterator[bytes]:
 
 
 def _ascii_forms(escaped: str) -> Iterator[bytes]:
-    """`escaped` with \\uXXXX for what is not ASCII, for what is unsafe in HTML (Go), for both."""
-    for unsafe in ("[^\\x00-\\x7f]", "[<>&]", "[^\\x00-\\x7f]|[<>&']"):
+    """`escaped` with \\uXXXX for more than JSON asks."""
+    for unsafe in _JSON_UNSAFE:
         lower = re.sub(unsafe, _escape, escaped)
         yield lower.encode()
         yield re.sub(r"\\u[0-9a-f]{4}", lambda match: "\\u" + match[0][2:].upper(), lower).encode()

@@ -146,6 +146,10 @@ JSON_FIELDS = words(
 )
 
 
+# A space, too, which no header token may have.
+ODD_SECRET = "cnry+aB3/\"q\\9~Zx=é7& <mK!'9".encode()
+
+
 class Form(NamedTuple):
     """How a secret is written in a body; of `before + written + after` only the middle is one."""
 
@@ -173,6 +177,10 @@ def json_text(secret: bytes, *, ascii_only: bool = False) -> str:
     return json.dumps(secret.decode(), ensure_ascii=ascii_only)[1:-1]
 
 
+def go_escaped(text: str) -> str:
+    return text.replace("&", "\\u0026").replace("<", "\\u003c")
+
+
 FORMS = (
     Form("plain", _as(bytes)),
     *(_base64(before, after) for before in range(3) for after in (b"", b"x", b"xyz")),
@@ -183,12 +191,15 @@ FORMS = (
         for at, part in enumerate(url_quoted(s).split(b"%"))))),
     Form("url-path", _as(lambda s: quote(s, safe="/").encode())),
     Form("url-component", _as(lambda s: quote(s, safe="!'()*").encode())),
+    Form("url-lenient", _as(lambda s: quote(s, safe="/:@+=,;!$&'()*").encode())),
     Form("url-plus", _as(lambda s: quote_plus(s).encode())),
     Form("json", _as(lambda s: json_text(s).encode())),
     Form("json-slash", _as(lambda s: json_text(s).replace("/", "\\/").encode())),
     Form("json-ascii", _as(lambda s: json_text(s, ascii_only=True).encode())),
     Form("json-upper", _as(lambda s: json_text(s, ascii_only=True).replace("e9", "E9").encode())),
-    Form("json-html", _as(lambda s: json_text(s).replace("&", "\\u0026").encode())),
+    Form("json-go", _as(lambda s: go_escaped(json_text(s)).encode())),
+    Form("json-php", _as(lambda s: go_escaped(
+        json_text(s, ascii_only=True)).replace("'", "\\u0027").encode())),
     Form("json-in-json", _as(lambda s: json_text(json_text(s).encode()).encode())),
 )  # fmt: skip
 

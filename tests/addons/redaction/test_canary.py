@@ -11,6 +11,7 @@ from addons.redaction import rejoined
 from tests.addons.redaction.canary import (
     FORMS,
     JSON_FIELDS,
+    ODD_SECRET,
     SLOTS,
     Form,
     Slot,
@@ -94,9 +95,7 @@ def test_tokens_of_a_credential_body_are_found_in_later_traffic(field):
 
 
 @pytest.mark.parametrize("form", FORMS, ids=[form.name for form in FORMS])
-@pytest.mark.parametrize(
-    "secret", ['cnry+aB3/"q\\9~Zx=é7&mK'.encode(), b"sk-ant-api03-" + b"aB3_dE-9xYz?" * 8]
-)
+@pytest.mark.parametrize("secret", [ODD_SECRET, b"sk-ant-api03-" + b"aB3_dE-9xYz?" * 8])
 def test_each_form_is_cut_at_its_exact_place_wherever_the_chunks_part(form: Form, secret: bytes):
     redact = redactor(secret)
     before, written, after = form.written(secret)
@@ -116,7 +115,7 @@ def test_each_form_is_cut_at_its_exact_place_wherever_the_chunks_part(form: Form
 @pytest.mark.parametrize("form", FORMS, ids=[form.name for form in FORMS])
 @pytest.mark.parametrize("coding", CODINGS)
 def test_no_form_survives_in_a_coded_body(coding, form: Form):
-    secret = 'cnry+aB3/"q\\9~Zx=é7&mK'.encode()
+    secret = ODD_SECRET
     before, written, after = form.written(secret)
     text = b"a harmless beginning " * 20 + before + written + after + b" and an end"
     clean = text.replace(written, b"*" * len(written))
