@@ -10,7 +10,7 @@ from api.access import Access
 from api.errors import HANDLERS
 from api.guards import Guard
 from api.requests import JsonRequest
-from api.routes import openapi, sessions
+from api.routes import captured, har, health, openapi, sessions, traffic
 from api.settings import ApiSettings
 from storage.store import Store
 
@@ -24,7 +24,7 @@ def create_app(store: Store, settings: ApiSettings) -> Litestar:
     Every ASGI call passes the guards first, so that also what no route answers is guarded.
     """
     settings.check()
-    access = Access(store)
+    access, guard = Access(store), Guard(settings)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -34,9 +34,16 @@ def create_app(store: Store, settings: ApiSettings) -> Litestar:
             access.close()
 
     app = Litestar(
-        route_handlers=[sessions.ROUTER],
+        route_handlers=[
+            sessions.ROUTER,
+            traffic.ROUTER,
+            captured.ROUTER,
+            har.ROUTER,
+            health.get_health,
+        ],
         dependencies={
             "access": Provide(lambda: access, sync_to_thread=False),
+            "guard": Provide(lambda: guard, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
@@ -46,5 +53,5 @@ def create_app(store: Store, settings: ApiSettings) -> Litestar:
         request_class=JsonRequest,
         request_max_body_size=_MAX_BODY_BYTES,
     )
-    app.asgi_handler = Guard(app.asgi_handler, settings)
+    app.asgi_handler = guard.around(app.asgi_handler)
     return app

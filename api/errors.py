@@ -49,6 +49,8 @@ _CODES = {
     "Session not found": "SESSION_NOT_FOUND",
     "No active session": "NO_ACTIVE_SESSION",
     "Traffic entry not found": "TRAFFIC_ENTRY_NOT_FOUND",
+    "This entry has no body": "NO_BODY",
+    "Frame not found": "FRAME_NOT_FOUND",
 }
 _OURS: tuple[tuple[type[WirescribeError], int, str], ...] = (
     (NotFound, 404, "NOT_FOUND"),

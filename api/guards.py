@@ -54,23 +54,37 @@ class Connection:
 
 
 class Guard:
-    """ASGI middleware around the whole application."""
+    """
+    ASGI middleware around the whole application.
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
-        self._app = app
+    `websockets` counts those that are open now.
+    """
+
+    def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
+        self.websockets = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        guarded = _with_security_headers(send)
-        try:
-            check(cast("Call", scope), self._settings)
-        except ApiError as error:
-            if cast("Call", scope)["type"] == "websocket":
-                await send(cast("Message", {"type": "websocket.close", "code": 1008}))
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """`app`, for those who may call it."""
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            call, send = cast("Call", scope), _with_security_headers(send)
+            try:
+                check(call, self._settings)
+            except ApiError as error:
+                await _refuse(call, send, error)
             else:
-                await _answer(guarded, error)
-            return
-        await self._app(scope, receive, guarded)
+                await self._pass_on(app, scope, receive, send)
+
+        return guarded
+
+    async def _pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        count = 1 if cast("Call", scope)["type"] == "websocket" else 0
+        self.websockets += count
+        try:
+            await app(scope, receive, send)
+        finally:
+            self.websockets -= count
 
 
 def check(scope: Call, settings: ApiSettings) -> None:
@@ -225,7 +239,11 @@ def _with_security_headers(send: Send) -> Send:
     return guarded
 
 
-async def _answer(send: Send, error: ApiError) -> None:
+async def _refuse(call: Call, send: Send, error: ApiError) -> None:
+    if call["type"] == "websocket":
+        # Before the handshake is accepted, a close is answered as 403.
+        await send(cast("Message", {"type": "websocket.close", "code": 1008, "reason": ""}))
+        return
     body = msgspec.json.encode(error.body)
     headers = [
         (b"content-type", b"application/json"),

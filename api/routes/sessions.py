@@ -7,6 +7,7 @@ more.
 """
 
 import sqlite3
+import time
 from typing import Annotated
 
 import msgspec
@@ -17,9 +18,13 @@ from msgspec import UNSET, Meta, UnsetType
 from api.access import Reach
 from api.errors import ApiError, documented
 from api.routes.openapi import OptionalBody
-from storage import sessions
+from storage import sessions, traffic
 from storage.errors import NotFound
 from storage.records import Origin, Session
+
+# An agent that was silent for so long is taken to have ended (the same as for SessionEnd).
+_AGENT_SILENCE_NS = 15 * 60 * 1_000_000_000
+_LATEST = 20
 
 UnixMs = Annotated[int, Meta(description="Unix time in milliseconds")]
 
@@ -150,10 +155,11 @@ async def update_session(
     data: JSONBody[SessionUpdate | None] = None,
 ) -> SessionBody:
     asked = data or SessionUpdate()
+    conn = access.read()
     changed = await access.committed(
         access.store.change_sessions(
             sessions.update,
-            find(access.read(), session_id).id,
+            find(conn, session_id).id,
             name=None if asked.name is UNSET else asked.name or "",
             is_active=None if asked.is_active is UNSET else asked.is_active,
             is_recording=None if asked.is_recording is UNSET else asked.is_recording,
@@ -171,8 +177,9 @@ async def update_session(
     responses=documented(404, 409, 415),
 )
 async def activate_session(access: Reach, session_id: FromPath[str]) -> SessionBody:
+    conn = access.read()
     activated = await access.committed(
-        access.store.change_sessions(sessions.activate, find(access.read(), session_id).id)
+        access.store.change_sessions(sessions.activate, find(conn, session_id).id, used=used(conn))
     )
     return body_of(activated)
 
@@ -188,6 +195,22 @@ async def delete_session(access: Reach, session_id: FromPath[str]) -> Success:
     found = find(access.read(), session_id)
     await access.committed(access.store.change_sessions(sessions.delete, found.id))
     return Success()
+
+
+def used(conn: sqlite3.Connection) -> tuple[str, ...]:
+    """
+    The active session's id if an agent tagged with it is at work, else nothing.
+
+    It is when `wirescribe run` made the session, and one of its latest entries is open or began
+    within the last quarter of an hour: an agent that waits for its user sends nothing.
+    """
+    active = sessions.active(conn)
+    if active is None or active.origin != "run" or not active.is_recording:
+        return ()
+    latest = traffic.page(conn, traffic.Query(session_id=active.id), limit=_LATEST).entries
+    since_ns = time.time_ns() - _AGENT_SILENCE_NS
+    alive = any(entry.outcome is None or entry.started_ns > since_ns for entry in latest)
+    return (active.id,) if alive else ()
 
 
 ROUTER = Router(
