@@ -97,13 +97,10 @@ def _query(target: bytes) -> list[dict[str, str]]:
 
 
 def _cookies(headers: Headers) -> list[dict[str, str]]:
-    found = []
-    for name, value in headers:
-        if name.lower() == b"cookie":
-            for part in value.split(b";"):
-                key, _, content = part.strip().partition(b"=")
-                found.append({"name": text(key), "value": text(content)})
-    return found
+    values = [value for name, value in headers if name.lower() == b"cookie"]
+    pairs = [pair.strip() for value in values for pair in value.split(b";") if pair.strip()]
+    parts = (pair.partition(b"=") for pair in pairs)
+    return [{"name": text(name), "value": text(value)} for name, _, value in parts]
 
 
 def _set_cookies(headers: Headers) -> list[dict[str, object]]:

@@ -21,15 +21,18 @@ def timings(entry: Entry) -> tuple[dict[str, float], float]:
     blocked = connect = ssl = float(_NEVER)
     if at.connect_started_ns is not None:
         blocked = marks.climb(at.connect_started_ns)
-        connect = marks.climb(_first(at.tls_done_ns, at.connected_ns, *_after_connect(entry)))
+        ended = (at.response_head_ns, at.closed_ns)  # of a connection that was never made
+        connect = marks.climb(_first(at.tls_done_ns, at.connected_ns, *ended))
         if at.tls_done_ns is not None and at.connected_ns is not None:
             ssl = _ms(max(at.tls_done_ns - at.connected_ns, 0))
-    # A request that was never whole was being sent until the answer came, or until the end.
-    send = marks.climb(_first(at.request_done_ns, at.response_head_ns, at.closed_ns))
+    # A request that was never whole was being sent until the answer came, or until the end. That of
+    # a WebSocket is its head.
+    unsent = (at.response_head_ns, at.closed_ns) if entry.kind == "http" else ()
+    send = marks.climb(_first(at.request_done_ns, *unsent))
     wait = marks.climb(_first(at.response_head_ns, at.closed_ns))
     receive = marks.climb(_first(at.closed_ns, at.last_byte_ns))
-    if entry.kind == "tunnel":  # no request and no answer are known: all of it is one stream
-        send, wait, receive = 0, 0, round(send + wait + receive, 3)
+    if entry.kind == "tunnel":  # no answer is known: all of it is one stream
+        wait, receive = 0, round(wait + receive, 3)
     phases = {
         "blocked": blocked,
         "dns": _NEVER,  # the proxy looks names up while it connects
@@ -67,12 +70,6 @@ class _Ladder:
         begun_ns = self._at_ns
         self._at_ns = max(begun_ns, to_ns or 0)
         return _ms(self._at_ns - begun_ns)
-
-
-def _after_connect(entry: Entry) -> tuple[int | None, ...]:
-    """What ends a connect phase that never came to its own end."""
-    at = entry.timing
-    return (at.response_head_ns, at.closed_ns)
 
 
 def _ms(nanoseconds: int) -> float:

@@ -1,0 +1,1 @@
+"""The HAR export, read by programs that we did not write."""
