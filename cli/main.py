@@ -6,9 +6,12 @@ from cli.ca import ca
 from cli.doctor import doctor
 from cli.env import env
 from cli.errors import Commands
+from cli.har import har
 from cli.proxy import proxy
 from cli.run import run
 from cli.serve import serve
+from cli.sessions import sessions
+from cli.traffic import traffic
 from cli.up import up
 
 
@@ -23,7 +26,7 @@ def wirescribe() -> None:
     """
 
 
-for _command in (up, run, env, proxy, serve, ca, doctor):
+for _command in (up, run, env, sessions, traffic, har, proxy, serve, ca, doctor):
     wirescribe.add_command(_command)
 
 

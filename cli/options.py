@@ -1,5 +1,7 @@
 """Options that several commands share. An option that was not given is None: see cli.settings."""
 
+import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import rich_click as click
 
+from cli import client as clients
 from cli.errors import MISUSED, refuse
 from cli.settings import split_upstream
 from storage import datadir
@@ -42,7 +45,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
-server_url = click.option(
+session_argument = click.argument("session", metavar="SESSION")
+
+_server_url = click.option(
     "--server-url",
     metavar="URL",
     envvar="WIRESCRIBE_SERVER_URL",
@@ -130,6 +135,17 @@ def _all(command: _Command, options: tuple[Callable[[_Command], _Command], ...])
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def client(command: _Command) -> _Command:
+    """Gives the command a `client`: of `--server-url` if that is given, else of the data dir."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, datadir: DataDir, server_url: str | None, **kwargs: Any) -> Any:
+        with contextlib.closing(clients.of(datadir, server_url)) as opened:
+            return command(*args, client=opened, **kwargs)
+
+    return data_dir(_server_url(wrapped))
 
 
 def confirm(question: str, *, yes: bool) -> None:

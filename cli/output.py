@@ -5,9 +5,10 @@ What was captured may hold anything, also sequences that move the cursor, change
 title or turn text around. On a terminal or in a table no such sign is ever written.
 """
 
+import codecs
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,9 +41,16 @@ def line(text: str) -> str:
     return text.translate(_LINE)
 
 
-def text(captured: str) -> str:
-    """As `line`, with its line breaks and tabs."""
-    return captured.translate(_TEXT)
+def texts(pieces: Iterable[bytes]) -> Iterator[str]:
+    """As `line`, with line breaks and tabs, of bytes that may be no text."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for piece in pieces:
+        yield decoder.decode(piece).translate(_TEXT)
+    yield decoder.decode(b"", final=True).translate(_TEXT)
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def json(data: object) -> None:
@@ -72,7 +80,7 @@ def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
     """A table; `right` names the columns of numbers. Not on a terminal: tabs, nothing cut off."""
-    if not sys.stdout.isatty():
+    if not is_terminal():
         for row in (columns, *rows):
             click.echo("\t".join(line(str(cell)) for cell in row))
         return

@@ -1,12 +1,15 @@
 """The client of a running server: its HTTP API."""
 
+from collections.abc import Iterator
+
 import msgspec
 
-from cli.client.connection import Connection
-from cli.client.matching import session_of
-from cli.client.shapes import Session
-from storage.records import Origin, Outcome
+from cli.client.connection import Connection, Query
+from cli.client.matching import entry_prefix, session_of
+from cli.client.shapes import EntryBody, Session, TrafficFilter, TrafficPage
+from storage.records import Origin, Outcome, Side
 
+_TIMEOUT_S = 60.0  # a server may wait 30 s for a locked database
 _HASTY_S = 1.0
 
 
@@ -21,8 +24,9 @@ class _Total(msgspec.Struct, frozen=True, kw_only=True):
 class HttpClient:
     """See `cli.client.Client`."""
 
-    def __init__(self, url: str, token: str | None = None, *, timeout_s: float = 60.0) -> None:
-        # A server may wait 30 s for a locked database.
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout_s: float = _TIMEOUT_S
+    ) -> None:
         self._server = Connection(url, token, timeout_s=timeout_s)
         self._again = (url, token)
 
@@ -35,11 +39,6 @@ class HttpClient:
 
     def get_session(self, session_id: str) -> Session:
         return self._server.call(Session, "GET", f"/api/sessions/{session_id}")
-
-    def traffic_total(self, session_id: str, outcome: Outcome | None = None) -> int:
-        """How many entries a session has, of one outcome."""
-        query = {"sessionId": session_id, "outcome": outcome, "limit": 1}
-        return self._server.call(_Total, "GET", "/api/traffic", query=query).total
 
     def find_session(self, text: str) -> Session:
         return session_of(self.list_sessions(), text)
@@ -65,3 +64,27 @@ class HttpClient:
 
     def delete_session(self, session_id: str) -> None:
         self._server.call(dict, "DELETE", f"/api/sessions/{session_id}")
+
+    def page_traffic(
+        self, asked: TrafficFilter, *, after: str | None = None, limit: int = 100
+    ) -> TrafficPage:
+        query: Query = msgspec.to_builtins(asked) | {"after": after, "limit": limit}
+        return self._server.call(TrafficPage, "GET", "/api/traffic", query=query)
+
+    def traffic_total(self, session_id: str, outcome: Outcome) -> int:
+        """How many entries of a session ended so."""
+        query = {"sessionId": session_id, "outcome": outcome, "limit": 1}
+        return self._server.call(_Total, "GET", "/api/traffic", query=query).total
+
+    def find_entry(self, text: str) -> EntryBody:
+        return self._server.call(EntryBody, "GET", f"/api/traffic/{entry_prefix(text)}")
+
+    def body(self, entry_id: str, side: Side, *, is_decoded: bool = False) -> Iterator[bytes]:
+        query = {"decoded": "1" if is_decoded else None}
+        return self._server.stream(f"/api/traffic/{entry_id}/{side}-body", query=query)
+
+    def har(self, session_id: str) -> Iterator[bytes]:
+        return self._server.stream(f"/api/har/export/{session_id}")
+
+    def close(self) -> None:
+        """Every call was a connection of its own."""

@@ -1,12 +1,14 @@
 """Which session or entry a user means by what was typed."""
 
+import re
 from collections.abc import Sequence
 
 from cli.client.shapes import Session
 from storage.errors import Conflict, NotFound
 
-MIN_PREFIX = 4
+_MIN_PREFIX = 4
 _SHOWN = 5
+_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
 def session_of(known: Sequence[Session], text: str) -> Session:
@@ -19,7 +21,7 @@ def session_of(known: Sequence[Session], text: str) -> Session:
     rules = (
         [one for one in known if one.id == text.lower()],
         [one for one in known if one.name == text],
-        [one for one in known if len(text) >= MIN_PREFIX and one.id.startswith(text.lower())],
+        [one for one in known if len(text) >= _MIN_PREFIX and one.id.startswith(text.lower())],
     )
     for found in rules:
         if len(found) == 1:
@@ -31,3 +33,13 @@ def session_of(known: Sequence[Session], text: str) -> Session:
     raise NotFound(
         f"there is no session {text!r}: `wirescribe sessions list` shows those there are"
     )
+
+
+def entry_prefix(text: str) -> str:
+    """`text` as a prefix of an entry's id. Raises NotFound if it cannot be one."""
+    prefix = text.strip().lower()
+    if not _ID.fullmatch(prefix):
+        raise NotFound(
+            f"{text!r} is not the beginning of an entry's id: `wirescribe traffic list` shows them"
+        )
+    return prefix

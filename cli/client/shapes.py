@@ -1,12 +1,17 @@
-"""What the API's JSON holds, as far as commands show it."""
+"""What commands get from a client. Entries are the API's own (`api.entries.EntryBody`)."""
+
+from typing import Literal
 
 import msgspec
 
-from storage.records import Origin
+from api.entries import EntryBody
+from storage.records import EntryKind, Origin, Outcome
+
+__all__ = ["EntryBody", "Session", "TrafficFilter", "TrafficPage"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A capture session. Times are Unix milliseconds."""
+    """A capture session, as the API has it. Times are Unix milliseconds."""
 
     id: str
     name: str
@@ -17,3 +22,23 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traffic_count: int
     total_bytes: int
     origin: Origin
+
+
+class TrafficFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which entries; what is None does not matter. `status` is "200", or "4xx" for a class."""
+
+    session_id: str | None = None
+    host: str | None = None
+    method: str | None = None
+    status: str | None = None
+    kind: EntryKind | None = None
+    outcome: Outcome | Literal["open"] | None = None
+    text: str | None = None
+
+
+class TrafficPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first; `next` is the `after` of the next page, None on the last."""
+
+    entries: list[EntryBody]
+    total: int
+    next: str | None

@@ -1,0 +1,157 @@
+"""
+The client of a data dir: reads its database, beside a server or without one.
+
+What changes something is asked of the server that runs, for only one process may write; where none
+does, this one becomes it for a moment.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from addons.ingest import Ingest
+from api import content, entries
+from api.exports import har
+from cli import client, running
+from cli.client.http import HttpClient
+from cli.client.matching import entry_prefix, session_of
+from cli.client.shapes import EntryBody, Session, TrafficFilter, TrafficPage
+from storage import health, records, sessions, traffic
+from storage.datadir import DataDir
+from storage.errors import NotFound
+from storage.records import Origin, Side
+from storage.store import Store
+from storage.traffic import Query
+
+_SWEEP_S = 20.0
+_LOOK_S = 0.05
+_EMPTY = TrafficPage(entries=[], total=0, next=None)
+
+
+class LocalClient:
+    """See `cli.client.Client`."""
+
+    def __init__(self, datadir: DataDir) -> None:
+        self._datadir = datadir
+        self._store = Store.reading(datadir)
+
+    def list_sessions(self) -> list[Session]:
+        if not self._has_database():
+            return []
+        return [_shape(session) for session in sessions.list_all(self._store.read())]
+
+    def find_session(self, text: str) -> Session:
+        return session_of(self.list_sessions(), text)
+
+    def create_session(
+        self, name: str | None, *, origin: Origin = "user", is_recording: bool = False
+    ) -> Session:
+        if server := self._server():
+            return server.create_session(name, origin=origin, is_recording=is_recording)
+        return self._changed(
+            lambda store: store.change_sessions(
+                sessions.create, name=name, origin=origin, is_recording=is_recording
+            ).result()
+        )
+
+    def change_session(
+        self, session_id: str, *, name: str | None = None, is_recording: bool | None = None
+    ) -> Session:
+        if server := self._server():
+            return server.change_session(session_id, name=name, is_recording=is_recording)
+        return self._changed(
+            lambda store: store.change_sessions(
+                sessions.update, session_id, name=name, is_recording=is_recording
+            ).result()
+        )
+
+    def activate_session(self, session_id: str) -> Session:
+        if server := self._server():
+            return server.activate_session(session_id)
+        return self._changed(
+            lambda store: store.change_sessions(sessions.activate, session_id).result()
+        )
+
+    def delete_session(self, session_id: str) -> None:
+        if server := self._server():
+            server.delete_session(session_id)
+            return
+        ingest = Ingest(self._datadir.prepare())
+        with Store.open(self._datadir, background=ingest.step) as store:
+            store.change_sessions(sessions.delete, session_id).result()
+            self._wait_until_swept(store)
+
+    def page_traffic(
+        self, asked: TrafficFilter, *, after: str | None = None, limit: int = 100
+    ) -> TrafficPage:
+        if not self._has_database():
+            return _EMPTY
+        found = traffic.page(self._store.read(), _query(asked), after=after, limit=limit)
+        return TrafficPage(
+            entries=[entries.body_of(entry) for entry in found.entries],
+            total=found.total,
+            next=found.next,
+        )
+
+    def find_entry(self, text: str) -> EntryBody:
+        return entries.body_of(self._entry(text))
+
+    def body(self, entry_id: str, side: Side, *, is_decoded: bool = False) -> Iterator[bytes]:
+        entry = self._entry(entry_id)
+        if entry.kind != "http":
+            raise NotFound("This entry has no body")
+        make = content.decoded if is_decoded else content.captured
+        found = make(self._store.read(), entry, side)
+        return found.stream(self._store.read(), 0, found.size_bytes)
+
+    def har(self, session_id: str) -> Iterator[bytes]:
+        conn = self._store.read()
+        return har.export(conn, sessions.get(conn, session_id))
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _has_database(self) -> bool:
+        return self._datadir.database.exists()
+
+    def _entry(self, text: str) -> records.Entry:
+        if not self._has_database():
+            raise NotFound("Traffic entry not found")
+        return traffic.find(self._store.read(), entry_prefix(text))
+
+    def _server(self) -> HttpClient | None:
+        """The server that must be asked, because it is the one that writes."""
+        return client.of_server(self._datadir) if running.look(self._datadir).server else None
+
+    def _wait_until_swept(self, store: Store) -> None:
+        """Until nothing of it is left on the disk; what takes too long a later server does."""
+        deadline = time.monotonic() + _SWEEP_S
+        while time.monotonic() < deadline:
+            report = health.report(store.read(), self._datadir)
+            if not report.unswept_sessions and not any(report.spool_lag_bytes.values()):
+                return
+            time.sleep(_LOOK_S)
+
+    def _changed(self, change: Callable[[Store], records.Session]) -> Session:
+        with Store.open(self._datadir.prepare()) as store:
+            return _shape(change(store))
+
+
+def _shape(session: records.Session) -> Session:
+    return Session(
+        id=session.id,
+        name=session.name,
+        is_active=session.is_active,
+        is_recording=session.is_recording,
+        created_at=session.created_ms,
+        updated_at=session.updated_ms,
+        traffic_count=session.traffic_count,
+        total_bytes=session.total_bytes,
+        origin=session.origin,
+    )
+
+
+def _query(asked: TrafficFilter) -> Query:
+    status = None if asked.status is None else int(asked.status.removesuffix("xx"))
+    return msgspec.convert(msgspec.structs.asdict(asked) | {"status": status}, Query)
