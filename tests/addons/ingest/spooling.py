@@ -16,12 +16,10 @@ from storage.records import (
 STARTED_NS = 1_795_348_800_000_000_000  # 2026-11-22 12:00 UTC
 
 
-class Log:
-    """One writer; `records` holds what was not appended yet."""
+class Records:
+    """Records in the order in which they will come to a log."""
 
-    def __init__(self, datadir, name=None, segment_bytes=spool.SEGMENT_BYTES):
-        self.writer = spool.SpoolWriter(datadir.spool, name=name, segment_bytes=segment_bytes)
-        self.folder = self.writer.folder
+    def __init__(self):
         self.records = []
         self._gaps = itertools.count()
 
@@ -31,6 +29,15 @@ class Log:
     def gap(self, reason="queue_full", **fields):
         gap = Gap(reason=reason, **fields)
         self.records.append(spool.pack(spool.NIL, next(self._gaps), "gap", 0, gap))
+
+
+class Log(Records):
+    """One writer; `records` holds what was not appended yet."""
+
+    def __init__(self, datadir, name=None, segment_bytes=spool.SEGMENT_BYTES):
+        super().__init__()
+        self.writer = spool.SpoolWriter(datadir.spool, name=name, segment_bytes=segment_bytes)
+        self.folder = self.writer.folder
 
     def append(self):
         """Bring all records to the log; returns their number."""

@@ -1,0 +1,284 @@
+"""Whatever stops ingest, and wherever: the tables come out as if nothing had."""
+
+import contextlib
+import random
+import shutil
+import sqlite3
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from addons.ingest import Ingest
+from storage import database, ids
+from storage.datadir import DataDir
+from tests.addons.ingest.spooling import Log, Records
+from tests.addons.ingest.tables import dump
+
+KNOWN = "0199aaaa-0000-7000-8000-000000000001"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A data dir with an empty database that knows one session."""
+    datadir = DataDir(tmp_path_factory.mktemp("template") / "data").prepare()
+    with database.create(datadir.database) as db:
+        db.conn.execute(
+            """
+            insert into sessions (id, name, word, origin, is_recording, created_ms, updated_ms)
+            values (?, 'known', '', 'user', 1, 1, 1)
+            """,
+            [KNOWN],
+        )
+        db.conn.commit()
+        database.truncate_log(db)
+    return datadir
+
+
+def fresh(template, tmp_path_factory):
+    root = tmp_path_factory.mktemp("run") / "data"
+    shutil.copytree(template.root, root)
+    return DataDir(root)
+
+
+@contextlib.contextmanager
+def opened(datadir):
+    """Its database; without fsync, for here no machine ends but only transactions."""
+    with database.create(datadir.database) as db:
+        db.conn.execute("pragma synchronous = off").fetchall()
+        yield db
+
+
+def finish(db, ingest):
+    while ingest.step(db) == 0.0:
+        pass
+
+
+def log_of(datadir, records, name="w"):
+    log = Log(datadir, name=name, segment_bytes=4000)
+    log.records = list(records)
+    return log
+
+
+def undisturbed(template, tmp_path_factory, records):
+    datadir = fresh(template, tmp_path_factory)
+    log_of(datadir, records).end()
+    with opened(datadir) as db:
+        finish(db, Ingest(datadir))
+        return dump(db)
+
+
+# --- any entries, any interleaving ---------------------------------------------------------------
+
+SIDES = st.sampled_from(["request", "response"])
+DATA = st.one_of(
+    st.binary(max_size=20),
+    st.sampled_from([b"same" * 30, b"A" * 3000, bytes(300_000), b"long" * 200_000]),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("chunk"), SIDES, DATA),
+    st.tuples(st.just("decoded"), SIDES, DATA),
+    st.tuples(st.just("end"), SIDES, st.integers(0, 100)),
+    st.tuples(st.just("response"), st.just(200)),
+    st.builds(
+        lambda data, client, final: ("message", data, {"from_client": client, "final": final}),
+        DATA,
+        st.booleans(),
+        st.booleans(),
+    ),
+    st.tuples(st.just("cut")),
+    st.tuples(st.just("gap")),
+    st.tuples(st.just("lose"), st.integers(1, 3)),
+    st.tuples(st.just("close"), st.just("complete")),
+)
+
+
+@st.composite
+def logs(draw):
+    """Records of some entries, sensible or not, in any order between the entries."""
+    log = Records()
+    entries = []
+    for _ in range(draw(st.integers(1, 25))):
+        choice = draw(st.integers(-2, len(entries) - 1))
+        if choice == -1 or not entries:
+            session = draw(st.sampled_from([KNOWN, None, ids.new()]))
+            entries.append(log.entry(session))
+        elif choice == -2:
+            log.gap()
+        else:
+            name, *given = draw(STEPS)
+            named = given.pop() if given and isinstance(given[-1], dict) else {}
+            getattr(entries[choice], name)(*given, **named)
+    return log.records
+
+
+@given(records=logs(), data=st.data())
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_server_that_ends_between_any_records_doubles_and_loses_nothing(
+    template, tmp_path_factory, records, data
+):
+    expected = undisturbed(template, tmp_path_factory, records)
+    datadir = fresh(template, tmp_path_factory)
+    log = log_of(datadir, [])
+    with opened(datadir) as db:
+        while records:
+            count = data.draw(st.integers(1, len(records)))
+            log.records, records = records[:count], records[count:]
+            log.append()
+            for _ in range(data.draw(st.integers(0, 3))):
+                ingest = Ingest(datadir)
+                ingest._limit_bytes = data.draw(st.sampled_from([1, 500, 1 << 20]))
+                for _ in range(data.draw(st.integers(0, 3))):
+                    ingest.step(db)
+        log.end()
+        finish(db, Ingest(datadir))
+        assert dump(db) == expected
+
+
+@given(records=logs(), others=logs(), data=st.data())
+@settings(
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_order_of_writers_does_not_matter(template, tmp_path_factory, records, others, data):
+    found = []
+    for together in (True, False):
+        datadir = fresh(template, tmp_path_factory)
+        with opened(datadir) as db:
+            for name, mine in [("a", records), ("b", others)]:
+                log_of(datadir, mine, name).end()
+                if not together:
+                    finish(db, Ingest(datadir))
+            finish(db, Ingest(datadir))
+            found.append(dump(db))
+    assert found[0] == found[1]
+
+
+# --- a database that refuses ---------------------------------------------------------------------
+
+
+class Failing:
+    """A connection that fails once: at its `position`-th statement, before or after it runs."""
+
+    def __init__(self, conn, position, *, before):
+        self._conn = conn
+        self._left = position
+        self._before = before
+        self.failed = False
+
+    def execute(self, statement, *values):
+        return self._run(self._conn.execute, statement, *values)
+
+    def executemany(self, statement, *values):
+        return self._run(self._conn.executemany, statement, *values)
+
+    def _run(self, call, statement, *values):
+        self._left -= 1
+        fails = self._left == 0
+        if fails and (self._before or statement.startswith("begin")):
+            self._fail()
+        found = call(statement, *values)
+        if fails:
+            self._fail()
+        return found
+
+    def _fail(self):
+        self.failed = True
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def __getattr__(self, name):
+        return getattr(self._conn, name)
+
+
+def eventful():
+    """Records with something of everything, some of it wrong."""
+    log = Records()
+    whole = log.entry(None)
+    whole.exchange(response=(random.Random(2).randbytes(300_000), b"y" * 1000))
+    socket = log.entry(KNOWN, kind="websocket").response(101).message(b"hello")
+    socket.message(b"one", final=False).cut().message(b"two")
+    log.gap()
+    slow = log.entry(KNOWN).chunk("request", b"ask").decoded("request", b"***").lose()
+    slow.end("request", 3, cut_coded=True).response().response()
+    slow.chunk("response", b"z" * 270_000).chunk("response", b"tail")
+    log.entry(ids.new()).exchange()
+    slow.close()
+    return log.records
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_failure_at_any_statement_changes_nothing(template, tmp_path_factory, before):
+    records = eventful()
+    expected = undisturbed(template, tmp_path_factory, records)
+    position, failed = 0, True
+    while failed:
+        position += 1
+        datadir = fresh(template, tmp_path_factory)
+        log_of(datadir, records).end()
+        with opened(datadir) as db:
+            real = db.conn
+            db.conn = failing = Failing(real, position, before=before)
+            ingest = Ingest(datadir)
+            ingest._limit_bytes = 5000  # several steps, so that folds live on between
+            try:
+                finish(db, ingest)
+            except sqlite3.OperationalError:
+                assert not real.in_transaction
+            failed = failing.failed
+            db.conn = real
+            finish(db, ingest)
+            assert dump(db) == expected, position
+    assert position > 100
+
+
+def test_a_locked_database_is_waited_for(template, tmp_path_factory):
+    datadir = fresh(template, tmp_path_factory)
+    records = eventful()
+    log = log_of(datadir, records[:10])
+    log.append()
+    with opened(datadir) as db:
+        ingest = Ingest(datadir)
+        finish(db, ingest)
+        log.records = records[10:]
+        log.end()
+        other = sqlite3.connect(datadir.database, isolation_level=None)
+        other.execute("begin immediate")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            ingest.step(db)
+        other.execute("rollback")
+        other.close()
+        finish(db, ingest)
+        assert dump(db) == undisturbed(template, tmp_path_factory, records)
+
+
+def test_a_full_disk_is_waited_for(template, tmp_path_factory):
+    datadir = fresh(template, tmp_path_factory)
+    records = eventful()
+    log = log_of(datadir, records)
+    log.end()
+    with opened(datadir) as db:
+        (pages,) = db.conn.execute("pragma page_count").fetchone()
+        db.conn.execute(f"pragma max_page_count = {pages + 10}").fetchall()
+        ingest = Ingest(datadir)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            finish(db, ingest)
+        db.conn.execute("pragma max_page_count = 1000000").fetchall()
+        finish(db, ingest)
+        assert dump(db) == undisturbed(template, tmp_path_factory, records)
+
+
+def test_known_sessions_are_not_mistaken(template, tmp_path_factory):
+    """The oracle above is itself looked at: it holds what was logged."""
+    found = undisturbed(template, tmp_path_factory, eventful())
+    assert [entry["outcome"] for entry in found["entries"]] == [
+        "complete",
+        "proxy_killed",
+        "gap",
+        "complete",
+    ]
+    assert len(found["frames"]) == 2
+    assert len(found["quarantine"]) == 1
+    assert sorted(row[2] for row in found["gaps"]) == ["queue_full", "records_missing"]
+    assert found["folds"] == found["pieces"] == found["spool_positions"] == []
+    assert {row[3]: row[6] for row in found["sessions"]} == {None: 2, "other:2026-11-22": 2}
