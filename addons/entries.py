@@ -26,12 +26,14 @@ class Entries:
         self.open: set[Live] = set()
         self._scribe = scribe
         self._reader = control
-        self._control = control.current()
+        self._latest = control.current()  # as of the last look
+        self._applied = self._latest  # to all that is open
 
     @property
     def control(self) -> Control:
         """The newest state; one `stat`."""
-        return self._reader.current()
+        self._latest = self._reader.current()
+        return self._latest
 
     def begin(self, visitor: Visitor, head: EntryOpened, at_ns: int, tag: Tag | None) -> Live:
         """A head came: from now on the entry is open, and recorded if the rules say so."""
@@ -98,10 +100,10 @@ class Entries:
 
     def look_again(self) -> None:
         """Apply a changed control state to all that is open."""
-        control = self._reader.current()
-        if control is self._control:
+        control = self.control
+        if control is self._applied:
             return
-        self._control = control
+        self._applied = control
         for live in list(self.open):
             self._look(live, control)
 
@@ -118,7 +120,7 @@ class Entries:
 
     def _before_message(self, live: Live, *, from_client: bool) -> None:
         # A provider's message does not decide anything, so it need not look at the file.
-        control = self.control if from_client else self._control
+        control = self.control if from_client else self._latest
         self._look(live, control)
         found = self.rules.assign(live.tag, control)
         if live.log is None:

@@ -120,12 +120,13 @@ class Recorder:
 
     @total
     def server_connect(self, data: ServerConnectionHookData) -> None:
-        live = self._current(data.client)
-        if live is None:
+        visitor = self.visitor(data.client)
+        if visitor is None:
             return
-        live.connect_ns = time.monotonic_ns()
-        if live.upstream_name is not None:
-            data.server.sni = live.upstream_name
+        if visitor.upstream_name is not None:
+            data.server.sni = visitor.upstream_name
+        if visitor.current is not None:
+            visitor.current.connect_ns = time.monotonic_ns()
 
     @total
     def server_connected(self, data: ServerConnectionHookData) -> None:
@@ -291,20 +292,25 @@ class Recorder:
         return visitor.tag is not None and self._proves(visitor.tag)
 
     def _head(self, visitor: Visitor, flow: http.HTTPFlow, way: Way, *, own: bool = False) -> None:
+        try:
+            live = self._begun(visitor, flow, way, own=own)
+            if not own and not flow.error:
+                flow.request.stream = self._stream(live, "request")
+        except Exception as error:  # noqa: BLE001 - the request must go where it should go
+            self.failed(flow, error)
+        if own:
+            _answer(flow, _refusal())
+        else:
+            self._send_elsewhere(visitor, flow.request)
+
+    def _begun(self, visitor: Visitor, flow: http.HTTPFlow, way: Way, *, own: bool) -> Live:
+        """The entry of a request; outside of the scope one that only counts."""
         request = flow.request
-        at_ns, started_ns = time.monotonic_ns(), time.time_ns()
-        scope = self._policy.scope
-        plain = request.scheme == "http"
-        in_scope = own or (
-            scope.matches_plain(request.host, request.data.path)
-            if plain
-            else scope.matches(request.host)
-        )
-        in_scope = in_scope or request.host.lower() in self._policy.upstreams
+        in_scope = own or self._in_scope(request)
         head = EntryOpened(
             kind=_kind(request) if in_scope else "tunnel",
             way=way,
-            started_ns=started_ns,
+            started_ns=time.time_ns(),
             session=None,
             client=visitor.address,
             method=request.method,
@@ -315,26 +321,26 @@ class Recorder:
             http_version=request.http_version,
             headers=request.headers.fields if in_scope else (),
         )
-        live = self._entries.begin(visitor, head, at_ns, visitor.tag)
+        live = self._entries.begin(visitor, head, time.monotonic_ns(), visitor.tag)
+        live.refused = own
+        live.counts = None if in_scope else Counts()
         visitor.lives[flow.id] = live
-        if own:
-            live.refused = True
-            _answer(flow, _refusal())
-            return
-        if not in_scope:
-            live.counts = Counts()
-        if not flow.error:
-            flow.request.stream = self._stream(live, "request")
-            self._send_elsewhere(live, request)
+        return live
 
-    def _send_elsewhere(self, live: Live, request: http.Request) -> None:
+    def _in_scope(self, request: http.Request) -> bool:
+        if request.scheme == "http":
+            return self._policy.scope.matches_plain(request.host, request.data.path)
+        return self._policy.scope.matches(request.host)
+
+    def _send_elsewhere(self, visitor: Visitor, request: http.Request) -> None:
         rule = self._policy.upstreams.get(request.host.lower().rstrip("."))
+        visitor.upstream_name = None
         if rule is None:
             return
-        if rule.stands_in:
-            live.upstream_name = request.host if rule.scheme == "https" else None
-        else:
+        if not rule.stands_in:
             request.headers["Host"] = rule.host_header
+        elif rule.scheme == "https":
+            visitor.upstream_name = request.host
         request.data.scheme = rule.scheme.encode()
         request.data.host, request.data.port = rule.to_host, rule.to_port
         request.data.path = rule.prefix.encode() + request.data.path

@@ -43,7 +43,6 @@ class Live:
         "tls_failed",
         "tls_ns",
         "tls_version",
-        "upstream_name",
         "visitor",
     )
 
@@ -70,7 +69,6 @@ class Live:
         self.tls_failed = False
         self.server: str | None = None
         self.tls_version: str | None = None
-        self.upstream_name: str | None = None  # to be verified instead of the address
 
     def closing(self, outcome: Outcome, error: str | None = None) -> Closing:
         """The end of what is recorded of it, as far as this entry knows."""
@@ -98,7 +96,16 @@ class Live:
 class Visitor:
     """One client connection."""
 
-    __slots__ = ("address", "connect", "current", "id", "lives", "tag", "tunnel")
+    __slots__ = (
+        "address",
+        "connect",
+        "current",
+        "id",
+        "lives",
+        "tag",
+        "tunnel",
+        "upstream_name",
+    )
 
     def __init__(self, connection_id: str, address: str) -> None:
         self.id = connection_id
@@ -107,6 +114,7 @@ class Visitor:
         self.connect: Connect | None = None
         self.current: Live | None = None  # whose head came last
         self.tunnel: Live | None = None
+        self.upstream_name: str | None = None  # to be verified instead of the address, if any
         self.lives: dict[str, Live] = {}  # by flow id
 
 
