@@ -187,7 +187,7 @@ class Stack:
         found: list[dict[str, Any]] = []
         after = None
         while True:
-            parameters = {"sessionId": session_id, "limit": 500, "order": "asc", **query}
+            parameters = {"sessionId": session_id, "limit": 500, "order": "oldest", **query}
             if after:
                 parameters["after"] = after
             page = self.api.get("/api/traffic", params=parameters).raise_for_status().json()
