@@ -12,6 +12,7 @@ credential never reaches the disk; a body that hides what it holds does not get 
 that is not in the coding it names from its first byte on is kept and scanned as it is.
 """
 
+import contextlib
 from collections import deque
 from typing import Final, NamedTuple
 
@@ -62,7 +63,10 @@ class CodedBody:
         self._limits = limits
         self._coding = coding
         self._place = Place("request-body" if side == "request" else "response-body")
-        self._raw: PlainBody | None = None  # takes over where the body is not coded after all
+        # All that is let go passes through here: coded bytes, too, can hold a value as it is (a
+        # file name in a gzip header, anything where a decoder does not mind).
+        self._wire = PlainBody(known, fingerprint, self._place)
+        self._is_raw = False  # the body is not coded after all
 
         self._held = bytearray()  # coded bytes that were not let go
         self._let_go = 0
@@ -81,34 +85,36 @@ class CodedBody:
 
     @property
     def wire_hmac(self) -> str | None:
-        return self._raw.wire_hmac if self._raw else self._hidden.hex()
+        within, hidden = self._wire.wire_hmac, self._hidden.hex()
+        if within and hidden:
+            return self._fingerprint.running((within + hidden).encode()).hex()
+        return within or hidden
 
     def feed(self, chunk: bytes) -> Scanned:
-        if self._raw:
-            return self._raw.feed(chunk)
+        if self._is_raw:
+            return self._wire.feed(chunk)
         self._held += chunk
         cuts: list[Cut] = []
         if self._decoder:
             self._look(self._decoder, chunk, cuts)
-        if self._raw:
-            return self._raw.feed(bytes(self._held))
-        return self._give(cuts)
+        return self._give(self._ready(), cuts)
 
     def finish(self) -> Scanned:
-        if self._raw:
-            return self._raw.finish()
-        scanned = self._text.finish()
-        self._clean += scanned.data
-        cuts = list(scanned.cuts)
-        self._mark(cuts)
-        last = self._give(cuts, at_end=True)
+        cuts: list[Cut] = []
+        if self._star_at is None or self.cut_coded:  # what was hidden unread has no text to end
+            scanned = self._text.finish()
+            self._clean += scanned.data
+            cuts += scanned.cuts
+            self._mark(cuts)
+        ready = self._ready(at_end=True)
         if self._star_at is None and self._held:
             self._blind("cut_off")  # a zstd block that never came to its end
-            rest = self._give(cuts)
-            last = Scanned(last.data + rest.data)
-        if self._star_at is not None:
+        last = self._give(ready, cuts)
+        rest = self._wire.finish()
+        cuts = [*last.cuts, *rest.cuts]
+        if self._star_at is not None and self._let_go > self._star_at:
             cuts.append(self._hidden_range(self._star_at))
-        return Scanned(last.data, tuple(cuts), last.decoded)
+        return Scanned(last.data + rest.data, tuple(cuts), last.decoded)
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -145,38 +151,39 @@ class CodedBody:
         # Not one byte came out of the first unit, which may be short and broken at its end (then
         # it tells more byte by byte), or a body in no coding at all.
         self._creep(cuts)
-        if not cuts:
-            self._raw = PlainBody(
-                self._known, self._fingerprint, self._place, unscanned="undecodable"
-            )
+        self._is_raw = not cuts
 
     def _creep(self, cuts: list[Cut]) -> None:
+        """Decode as far as it goes, to where the fault is."""
         assert self._coding
+        self._decoder = None
         decoder = decoders.CODINGS[self._coding]()
-        try:
+        with contextlib.suppress(_TooLargeError, *decoders.ERRORS):
             for byte in self._held:
                 for unit in decoder.units(bytes((byte,))):
                     for text in decoder.decode(unit):
                         self._scan(text, cuts)
-        except (_TooLargeError, *decoders.ERRORS):
-            self._decoder = None
 
     def _mark(self, cuts: list[Cut]) -> None:
         if cuts and not self.cut_coded:
             self.cut_coded = True
-            self._star_at = self._let_go
+            self._hide()
 
     def _blind(self, reason: str) -> None:
         self.unscanned = reason
         self._decoder = None
+        self._hide()
+
+    def _hide(self) -> None:
         if self._star_at is None:
             self._star_at = self._let_go
 
     # --- letting go ------------------------------------------------------------------------------
 
-    def _give(self, cuts: list[Cut], *, at_end: bool = False) -> Scanned:
+    def _ready(self, *, at_end: bool = False) -> bytes:
+        """The coded bytes whose text is known to be clean; they wait no longer."""
         if self._star_at is not None:
-            return self._stars(cuts)
+            return b""
         size, text_end = 0, self._clean_at
         # Until the first text comes the body may prove not to be in this coding at all.
         while self._waiting and (self._decoded or at_end):
@@ -186,22 +193,31 @@ class CodedBody:
             size += unit.size_bytes
             text_end = unit.text_end
             self._waiting.popleft()
-        data = bytes(self._held[:size])
+        if self._is_raw:
+            size = len(self._held)
+        ready = bytes(self._held[:size])
         del self._held[:size]
         del self._clean[: text_end - self._clean_at]
         self._clean_at = text_end
         self._let_go += size
-        return Scanned(data)
+        return ready
 
-    def _stars(self, cuts: list[Cut]) -> Scanned:
-        self._hidden.update(bytes(self._held))
-        data = STAR * len(self._held)
-        self._let_go += len(data)
+    def _give(self, ready: bytes, cuts: list[Cut]) -> Scanned:
+        wire = self._wire.feed(ready)
+        if self._star_at is None:
+            return wire
+        tail = self._wire.finish()
+        hidden, text = bytes(self._held), bytes(self._clean)
         self._held.clear()
-        self._waiting.clear()
-        text = bytes(self._clean) if self.cut_coded else b""
         self._clean.clear()
-        return Scanned(data, tuple(cuts), text)
+        self._waiting.clear()
+        self._hidden.update(hidden)
+        self._let_go += len(hidden)
+        return Scanned(
+            wire.data + tail.data + STAR * len(hidden),
+            (*wire.cuts, *tail.cuts, *cuts),
+            text if self.cut_coded else b"",
+        )
 
     def _hidden_range(self, start: int) -> Cut:
         kind: Kind = "coded" if self.cut_coded else "unscanned"

@@ -87,8 +87,12 @@ class Fingerprint:
         """32 hex digits for one secret."""
         return hmac.digest(self._key, secret, "sha256")[:16].hex()
 
-    def running(self) -> "Hidden":
-        return Hidden(self._key)
+    def running(self, data: bytes = b"") -> "Hidden":
+        """A hash to go on with, of `data` so far."""
+        hidden = Hidden(self._key)
+        if data:
+            hidden.update(data)
+        return hidden
 
     def cut(self, place: Place, span: Span, offset: int = 0) -> Cut:
         """The record of `span`, whose bytes begin at `offset` of the value, body or message."""
