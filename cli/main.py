@@ -23,6 +23,8 @@ def wirescribe() -> None:
 
     `wirescribe run -- claude` is the short way in. All settings also stand in `config.toml` of
     the data dir, or in WIRESCRIBE_* variables; flags win.
+
+    Completion: eval "$(_WIRESCRIBE_COMPLETE=bash_source wirescribe)", or zsh_source, fish_source.
     """
 
 

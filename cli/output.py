@@ -9,13 +9,13 @@ import codecs
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import msgspec
 import rich_click as click
 
-if TYPE_CHECKING:
-    from rich.console import Console
+_BETWEEN = 2  # columns of a table
+_LEAST = 12  # signs of its elastic one
 
 # C0 and DEL, C1, the marks and embeddings of text direction, line and paragraph separators,
 # zero-width signs that hide text, and lone surrogates, which no terminal can be sent.
@@ -77,34 +77,45 @@ def facts(pairs: Mapping[str, object]) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    elastic: str,
 ) -> None:
-    """A table; `right` names the columns of numbers. Not on a terminal: tabs, nothing cut off."""
+    """
+    A table; `right` names the columns of numbers, `elastic` the one that is cut off where the
+    terminal is narrow. Not on a terminal: values between tabs, and whole.
+    """
+    cells = [[line(str(cell)) for cell in row] for row in rows]
     if not is_terminal():
-        for row in (columns, *rows):
-            click.echo("\t".join(line(str(cell)) for cell in row))
+        for row in (columns, *cells):
+            click.echo("\t".join(row))
         return
+    _rich_table(columns, cells, right, columns.index(elastic))
+
+
+def _rich_table(
+    columns: Sequence[str], cells: list[list[str]], right: Sequence[str], elastic: int
+) -> None:
+    from rich.cells import cell_len
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        shown.add_column(
-            column,
-            justify="right" if column in right else "left",
-            overflow="ellipsis",
-            no_wrap=True,
-        )
-    for row in rows:
-        shown.add_row(*(Text(line(str(cell))) for cell in row))
-    console().print(shown)
-
-
-def console() -> "Console":
-    """For stdout; it honours NO_COLOR and the terminal's width."""
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=False)
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    others = sum(widths) - widths[elastic] + _BETWEEN * (len(columns) - 1)
+    console = Console(highlight=False)  # it honours NO_COLOR
+    widths[elastic] = min(widths[elastic], max(console.width - others, _LEAST))
+    # Rich would cut whole columns off: rather let the terminal wrap lines.
+    console.width = max(console.width, others + widths[elastic])
+    shown = Table(box=None, pad_edge=False, padding=(0, _BETWEEN, 0, 0), header_style="bold")
+    for column, width in zip(columns, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        shown.add_column(column, justify=justify, width=width, no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    console.print(shown)
 
 
 def styled(line_of_ours: str) -> None:

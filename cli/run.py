@@ -57,7 +57,7 @@ def run(
         found = joining.ensure(datadir)
         server = client.of_server(datadir)
         session = _chosen(server, chosen) if chosen else _own(server, name, command)
-        start = summary.begin(server, session)
+        start = summary.begin(datadir, server, session)
         arguments, changes = _pointed(
             datadir, found, session, in_force, command, is_base_url=is_base_url
         )

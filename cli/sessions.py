@@ -33,6 +33,7 @@ def list_all(client: Client, as_json: bool) -> None:
     if not found:
         say(_HINT)
         return
+    created = times.of_day if output.is_terminal() else times.moment
     output.table(
         ("SESSION", "NAME", "STATE", "ENTRIES", "SIZE", "CREATED"),
         [
@@ -42,11 +43,12 @@ def list_all(client: Client, as_json: bool) -> None:
                 _state(session),
                 session.traffic_count,
                 units.size(session.total_bytes),
-                times.moment(session.created_at),
+                created(session.created_at),
             )
             for session, shown_id in zip(found, _shown_ids(found), strict=True)
         ],
         right=("ENTRIES", "SIZE"),
+        elastic="NAME",
     )
 
 

@@ -4,9 +4,10 @@ import time
 
 import msgspec
 
-from cli import units
+from cli import hints, units
 from cli.client.http import HttpClient
 from cli.client.shapes import Session
+from storage.datadir import DataDir
 from storage.errors import WirescribeError
 
 # Goal 9 allows 0.3 s at the exit. The proxy writes what it gathered every 25 ms, the server reads
@@ -18,14 +19,15 @@ _LOOK_S = 0.04
 class Start(msgspec.Struct, frozen=True, kw_only=True):
     """The session as the agent found it."""
 
+    datadir: DataDir
     server: HttpClient
     session: Session
     distrusting: int  # entries whose TLS the client refused
 
 
-def begin(server: HttpClient, session: Session) -> Start:
+def begin(datadir: DataDir, server: HttpClient, session: Session) -> Start:
     distrusting = server.traffic_total(session.id, "tls_failed") if session.traffic_count else 0
-    return Start(server=server, session=session, distrusting=distrusting)
+    return Start(datadir=datadir, server=server, session=session, distrusting=distrusting)
 
 
 def end(start: Start, command: str, *, is_base_url: bool) -> str:
@@ -38,7 +40,8 @@ def end(start: Start, command: str, *, is_base_url: bool) -> str:
         return f"wirescribe: what was recorded will be in {start.session.name!r}; {error}"
     entries = session.traffic_count - start.session.traffic_count
     size = units.size(session.total_bytes - start.session.total_bytes)
-    look = f"wirescribe traffic list --session {session.id}"
+    there = hints.data_dir(start.datadir)
+    look = f"wirescribe traffic list{there} --session {hints.prefix(session.id)}"
     line = f"wirescribe: {session.name}: {units.count(entries, 'entry', 'entries')}, {size}; {look}"
     if advice := _advice(entries, distrusting, command, is_base_url=is_base_url):
         line += f"\nwirescribe: {advice}"

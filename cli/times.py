@@ -8,6 +8,12 @@ def moment(unix_ms: int) -> str:
     return f"{_local(unix_ms):%Y-%m-%d %H:%M:%S}"
 
 
+def of_day(unix_ms: int) -> str:
+    """The time of day, of another day with its date: "06:47:44", "11-21 06:47"."""
+    then, now = _local(unix_ms), datetime.now().astimezone()
+    return f"{then:%H:%M:%S}" if then.date() == now.date() else f"{then:%m-%d %H:%M}"
+
+
 def exact(unix_ms: int) -> str:
     """To the millisecond, with the offset from UTC."""
     return _local(unix_ms).isoformat(sep=" ", timespec="milliseconds")

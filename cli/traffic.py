@@ -7,13 +7,14 @@ from typing import Any, get_args
 
 import rich_click as click
 
-from cli import options, output, times, units
+from cli import hints, options, output, times, units
 from cli.client import Client
 from cli.client.shapes import EntryBody, TrafficFilter
 from cli.errors import say
 from storage.records import EntryKind, Outcome, Side
 
-_SHORT = 18  # of an id: milliseconds and counter, which tell the entries of a proxy apart
+_WIDE = ("ENTRY", "TIME", "METHOD", "URL", "STATUS", "OUTCOME", "SENT", "RECEIVED", "TOOK")
+_NARROW = ("ENTRY", "TIME", "METHOD", "URL", "ENDED", "SIZE", "TOOK")
 _HINT = (
     "nothing matches; `wirescribe run -- claude` records an agent, `wirescribe sessions list` shows"
 )
@@ -60,18 +61,20 @@ def list_page(
     if not page.entries:
         say(_HINT)
         return
+    is_narrow = output.is_terminal()
     output.table(
-        ("ENTRY", "TIME", "METHOD", "URL", "STATUS", "OUTCOME", "SENT", "RECEIVED", "TOOK"),
-        map(_row, page.entries),
-        right=("STATUS", "SENT", "RECEIVED", "TOOK"),
+        _NARROW if is_narrow else _WIDE,
+        map(_narrow_row if is_narrow else _wide_row, page.entries),
+        right=("STATUS", "SENT", "RECEIVED", "SIZE", "TOOK"),
+        elastic="URL",
     )
     if page.next:
         say(f"{len(page.entries)} of {page.total:,}; the next: --after {page.next}")
 
 
-def _row(entry: EntryBody) -> tuple[object, ...]:
+def _wide_row(entry: EntryBody) -> tuple[object, ...]:
     return (
-        entry.id[:_SHORT] if output.is_terminal() else entry.id,
+        entry.id,
         times.moment(entry.timestamp),
         entry.method,
         entry.url,
@@ -79,6 +82,20 @@ def _row(entry: EntryBody) -> tuple[object, ...]:
         entry.outcome or "open",
         units.size(entry.request_body_size),
         units.size(entry.response_body_size),
+        times.duration(entry.duration),
+    )
+
+
+def _narrow_row(entry: EntryBody) -> tuple[object, ...]:
+    outcome = entry.outcome or "open"
+    ended = entry.status if entry.status and outcome == "complete" else outcome
+    return (
+        hints.prefix(entry.id),
+        times.of_day(entry.timestamp),
+        entry.method,
+        entry.url.removeprefix("https://"),
+        ended,
+        units.size(entry.request_body_size + entry.response_body_size),
         times.duration(entry.duration),
     )
 
@@ -134,7 +151,7 @@ def _show(entry: EntryBody) -> None:
     _headers(entry.request_headers)
     if entry.status is not None:
         version, reason = entry.response_http_version or "", entry.status_text or ""
-        click.echo(output.line(f"\n{version} {entry.status} {reason}".strip("\n")))
+        click.echo("\n" + output.line(f"{version} {entry.status} {reason}".strip()))
         _headers(entry.response_headers or {})
     for name, body in (("request", entry.request_body), ("response", entry.response_body)):
         if body:

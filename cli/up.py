@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from typing import Any
 import msgspec
 import rich_click as click
 
-from cli import options, running
+from cli import hints, options, running
 from cli.errors import say
 from cli.running import Running
 from cli.settings import Settings, load
-from storage import datadir as places
 from storage.datadir import DataDir
 from storage.errors import NotFound
 from storage.processes import Announcement, Process
@@ -116,9 +114,7 @@ def _welcome(datadir: DataDir, found: Running, session: str | None, *, auth: str
     """Where to point an agent, in the agent's terms."""
     assert found.proxy
     assert found.server
-    there = (
-        "" if datadir.root == places.default() else f" --data-dir {shlex.quote(str(datadir.root))}"
-    )
+    there = hints.data_dir(datadir)
     lines = [
         f"Wirescribe {found.proxy.version} records to {datadir.root}",
         "",
@@ -132,7 +128,9 @@ def _welcome(datadir: DataDir, found: Running, session: str | None, *, auth: str
         lines.append(f"  its token         in {datadir.root / 'token'}")
     lines += [
         "",
-        f"Active session: {session}" if session else "Untagged traffic: see `wirescribe sessions`",
+        f"Active session: {session}"
+        if session
+        else "Active session: see `wirescribe sessions list`",
         "^C ends both; open streams may finish first",
     ]
     return "\n".join(lines)

@@ -50,7 +50,14 @@ class Connection:
     ) -> T:
         """The JSON answer as `kind`. Raises WirescribeError, with the server's own text."""
         with self._answer(method, path, query, body) as answer:
-            return msgspec.json.decode(answer.read(), type=kind)
+            body = answer.read()
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise StoreError(
+                f"the server {self.url} answers otherwise than this version expects ({error}): "
+                "is it a Wirescribe server, and of the same version?"
+            ) from error
 
     def stream(self, path: str, *, query: Query | None = None) -> Iterator[bytes]:
         """The answer's body in pieces."""

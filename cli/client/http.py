@@ -68,12 +68,13 @@ class HttpClient:
     def page_traffic(
         self, asked: TrafficFilter, *, after: str | None = None, limit: int = 100
     ) -> TrafficPage:
-        query: Query = msgspec.to_builtins(asked) | {"after": after, "limit": limit}
+        conditions: dict[str, str | None] = msgspec.to_builtins(asked)
+        query: Query = {**conditions, "after": after, "limit": limit}
         return self._server.call(TrafficPage, "GET", "/api/traffic", query=query)
 
     def traffic_total(self, session_id: str, outcome: Outcome) -> int:
         """How many entries of a session ended so."""
-        query = {"sessionId": session_id, "outcome": outcome, "limit": 1}
+        query: Query = {"sessionId": session_id, "outcome": outcome, "limit": 1}
         return self._server.call(_Total, "GET", "/api/traffic", query=query).total
 
     def find_entry(self, text: str) -> EntryBody:

@@ -1,0 +1,23 @@
+"""Parts of the commands that texts suggest to a user."""
+
+import os
+import shlex
+from pathlib import Path
+
+from storage import datadir as places
+from storage.datadir import DataDir
+
+# Milliseconds and counter of an id: enough to tell those of one process apart.
+_PREFIX = 18
+
+
+def data_dir(datadir: DataDir) -> str:
+    """The option for this data dir with a space in front; "" if a command would take it anyway."""
+    usual = os.environ.get("WIRESCRIBE_DATA_DIR") or places.default()
+    if datadir.root == DataDir(Path(usual)).root:
+        return ""
+    return f" --data-dir {shlex.quote(str(datadir.root))}"
+
+
+def prefix(identifier: str) -> str:
+    return identifier[:_PREFIX]
