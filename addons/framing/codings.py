@@ -131,9 +131,11 @@ class _Brotli:
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
         self._begun = self._begun or bool(chunk)
-        yield self._stream.process(chunk, output_buffer_limit=_STEP)
-        while not self._stream.can_accept_more_data():
-            yield self._stream.process(b"", output_buffer_limit=_STEP)
+        plain = self._stream.process(chunk, output_buffer_limit=_STEP)
+        # It accepts more data as soon as it took all of the chunk, with output still to come.
+        while plain or not self._stream.can_accept_more_data():
+            yield plain
+            plain = self._stream.process(b"", output_buffer_limit=_STEP)
 
     def complete(self) -> bool:
         return self._stream.is_finished() or not self._begun

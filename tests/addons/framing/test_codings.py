@@ -138,3 +138,13 @@ def test_any_bytes_in_any_chunks(name, data, size):
 
     assert plain == data
     assert not decoder.truncated
+
+
+@pytest.mark.parametrize(("name", "code"), CODERS.values(), ids=CODERS)
+def test_what_expands_far_comes_whole_at_once(name, code):
+    text = b"data: event\n\n" * 60_000
+
+    plain, decoder = run(name, [code(text)])
+
+    assert plain == text
+    assert not decoder.truncated
