@@ -53,7 +53,7 @@ async def send(
     if content.decoding:
         headers["Wirescribe-Decoding"] = content.decoding
     if tag and _matches(request.headers.get("if-none-match"), tag):
-        return Response(None, status_code=304, headers=headers)
+        return Response(b"", status_code=304, headers=headers)
     span = _span(request, tag, content.size_bytes)
     if span is None:
         return await _bytes(access, content, (0, content.size_bytes), headers, 200)

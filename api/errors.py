@@ -57,7 +57,7 @@ _OURS: tuple[tuple[type[WirescribeError], int, str], ...] = (
     (Conflict, 409, "CONFLICT"),
     (ConfigError, 400, "INVALID_CONFIG"),
     (Busy, 503, "BUSY"),
-    (StoreError, 507, "STORE_FAILED"),
+    (StoreError, 500, "STORE_FAILED"),
 )
 _STATUS_CODES = {
     400: "INVALID_REQUEST",
@@ -83,15 +83,19 @@ def _api_error(_: Request[Any, Any, Any], error: ApiError) -> Response[ErrorBody
     return _response(error.status, error.body, error.headers)
 
 
-def _ours(_: Request[Any, Any, Any], error: WirescribeError) -> Response[ErrorBody]:
+def _ours(request: Request[Any, Any, Any], error: WirescribeError) -> Response[ErrorBody]:
     status, code = next((s, c) for kind, s, c in _OURS if isinstance(error, kind))
+    if status == 500 and request.method != "GET":
+        status = 507  # what could not be stored; mostly the disk is full
     text = str(error)
     return _response(status, ErrorBody(error=text, code=_CODES.get(text, code)))
 
 
-def _http(_: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:
     """What Litestar refuses by itself: unknown paths and methods, bodies that do not parse."""
     status = error.status_code
+    if status >= 500:
+        return _unexpected(request, error)
     code = _STATUS_CODES.get(status, HTTPStatus(status).name)
     phrase = HTTPStatus(status).phrase.capitalize()
     details = _places(error) if isinstance(error, ValidationException) else None

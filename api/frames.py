@@ -65,7 +65,7 @@ def page(
 
 def message(conn: sqlite3.Connection, entry: Entry, number: int) -> Body | None:
     """The body of a WebSocket's message, None if it is empty. Raises NotFound."""
-    if entry.kind == "websocket":
+    if entry.kind == "websocket" and 0 <= number < entry.message_count:
         for frame in traffic.frames(conn, entry.id, after=number - 1, limit=1):
             if frame.number == number:
                 return frame.body

@@ -8,7 +8,7 @@ more.
 
 import sqlite3
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Router, delete, get, patch, post
@@ -51,7 +51,11 @@ class SessionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All but the name is beyond document 002; `run` is how `wirescribe run` marks its own."""
+
     name: Annotated[str | None, Meta(description="Null or blank: the automatic name")] = None
+    is_recording: bool = False
+    origin: Literal["user", "run"] = "user"
 
 
 class SessionUpdate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -137,8 +141,12 @@ async def create_session(
     access: Reach,
     data: JSONBody[SessionCreate | None] = None,
 ) -> SessionBody:
-    name = data.name if data else None
-    made = await access.committed(access.store.change_sessions(sessions.create, name=name))
+    asked = data or SessionCreate()
+    made = await access.committed(
+        access.store.change_sessions(
+            sessions.create, name=asked.name, origin=asked.origin, is_recording=asked.is_recording
+        )
+    )
     return body_of(made)
 
 

@@ -107,6 +107,14 @@ def test_the_list_has_all_sessions_newest_first(client):
     assert answer.json() == {"sessions": made[::-1], "total": 60}
 
 
+def test_a_run_makes_its_session_recording_at_once(client):
+    made = create(client, name="run", origin="run", isRecording=True)
+
+    assert (made["origin"], made["isActive"], made["isRecording"]) == ("run", False, True)
+    for wrong in ({"origin": "automatic"}, {"origin": None}, {"isRecording": "yes"}):
+        assert client.post("/api/sessions", json=wrong).status_code == 400
+
+
 def test_get_one(client):
     made = create(client)
 
