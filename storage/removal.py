@@ -39,17 +39,19 @@ _LOOSE = (
 
 def remove_entry(db: Database, entry_id: str) -> None:
     """Take an entry out of sight; its bodies lose a use, the rest of it is swept."""
+    # Not `delete ... returning outcome is null`: SQLite 3.40 answers 0 for NULL there.
     row = db.execute(
         """
-        delete from entries where id = ?
-        returning writer, outcome is null,
+        select writer, outcome is null,
             request_digest, response_digest, request_decoded, response_decoded
+        from entries where id = ?
         """,
         [entry_id],
     ).fetchone()
     if row is None:
         return
     writer, is_open, *digests = row
+    db.execute("delete from entries where id = ?", [entry_id])
     db.execute(
         "insert into removed_entries (entry_id, writer, is_open) values (?, ?, ?)",
         [entry_id, writer, is_open],
@@ -81,12 +83,6 @@ def sweep(db: Database, budget_ms: float = 30) -> bool:
     with database.write(db):
         _mark_swept(db)
     return False
-
-
-def unswept(conn: sqlite3.Connection) -> int:
-    """How many deleted sessions still have something in the data dir."""
-    (count,) = conn.execute("select count(*) from tombstones where swept = 0").fetchone()
-    return int(count)
 
 
 def _is_due(conn: sqlite3.Connection) -> bool:
@@ -163,9 +159,9 @@ def _sweep_frames(db: Database, entry_id: str) -> Iterator[None]:
 def _give_back(db: Database, until: Callable[[], bool]) -> bool:
     """Shrink the file; True if time ran out."""
     while db.execute("pragma freelist_count").fetchone()[0]:
+        db.execute(f"pragma incremental_vacuum({_VACUUM_PAGES})").fetchall()
         if until():
             return True
-        db.execute(f"pragma incremental_vacuum({_VACUUM_PAGES})").fetchall()
     return False
 
 
