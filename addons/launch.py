@@ -186,7 +186,12 @@ class _Proxy:
         settings = self._settings
         logging.getLogger("mitmproxy").setLevel(logging.CRITICAL)  # until it listens
         made = master.Master(options.Options(), with_termlog=False)
-        layers = Layers(self._recorder.visitor, self._recorder.pass_through, http2=settings.http2)
+        layers = Layers(
+            self._recorder.visitor,
+            self._recorder.pass_through,
+            lambda: self._server.connections,
+            http2=settings.http2,
+        )
         needed = (core.Core(), block.Block(), self._server, layers, tlsconfig.TlsConfig())
         made.addons.add(*needed, self._recorder, _Listens(listens))  # type: ignore[no-untyped-call]
         made.options.update(  # type: ignore[no-untyped-call]

@@ -38,16 +38,29 @@ def counting(counts: Counts, *, from_client: bool) -> Callable[[bytes], bytes]:
 
 
 class CountingLayer(layers.TCPLayer):
-    """Relays without a hook per chunk."""
+    """
+    Relays without a hook per chunk, and one direction's end as just that.
 
-    def __init__(self, context: Context, counts: Counts) -> None:
+    Below a CONNECT mitmproxy turns a half-close into a close (proxy/layers/http/__init__.py,
+    `HttpStream.passthrough`), which would cut off the answer to whoever ends his upload so.
+    """
+
+    def __init__(
+        self, context: Context, counts: Counts, half_close: Callable[[connection.Connection], None]
+    ) -> None:
         super().__init__(context, ignore=True)
         self._counts = counts
+        self._half_close = half_close
 
     def relay_messages(self, event: events.Event) -> layer.CommandGenerator[None]:
+        client, server = self.context.client, self.context.server
         if isinstance(event, events.DataReceived):
-            from_client = event.connection == self.context.client
-            count(self._counts, event.data, from_client=from_client)
+            count(self._counts, event.data, from_client=event.connection == client)
+        elif isinstance(event, events.ConnectionClosed):
+            readable = connection.ConnectionState.CAN_READ
+            if (client.state | server.state) & readable:
+                self._half_close(server if event.connection == client else client)
+                return
         yield from super().relay_messages(event)
 
 
@@ -60,10 +73,12 @@ class Layers(NextLayer):
         self,
         visitor: Callable[[connection.Client], Visitor | None],
         pass_through: Callable[[Visitor, str], None],
+        handlers: Callable[[], Any],
         *,
         http2: bool,
     ) -> None:
         self._visitor = visitor
+        self._handlers = handlers
         self._pass_through = pass_through  # opens a tunnel entry with a mark
         self._http2 = http2
 
@@ -74,16 +89,27 @@ class Layers(NextLayer):
         if visitor is None or visitor.connect is None:
             return super()._next_layer(context, data_client, data_server)
         if visitor.tunnel is not None:
-            return _counted(context, visitor)
+            return self._counted(context, visitor)
         if not self._http2 and self._offers_only_http2(context, data_client):
             self._pass_through(visitor, "only_http2")
-            return _counted(context, visitor)
+            return self._counted(context, visitor)
         chosen = super()._next_layer(context, data_client, data_server)
         if type(chosen) is layers.TCPLayer:
             context.layers.remove(chosen)  # a layer enters the stack as it is made
             self._pass_through(visitor, "not_http")
-            return _counted(context, visitor)
+            return self._counted(context, visitor)
         return chosen
+
+    def _counted(self, context: Context, visitor: Visitor) -> CountingLayer:
+        handler = self._handlers().get(context.client.id)
+
+        def half_close(of: connection.Connection) -> None:
+            if handler is not None and of in handler.transports:
+                handler.close_connection(of, half_close=True)
+
+        live = visitor.tunnel
+        counts = live.counts if live and live.counts else Counts()
+        return CountingLayer(context, counts, half_close)
 
     def _offers_only_http2(self, context: Context, data_client: bytes) -> bool:
         """Whether the hello after a CONNECT leaves no way to speak HTTP/1.1."""
@@ -93,11 +119,6 @@ class Layers(NextLayer):
             return False
         hello = self._get_client_hello(context, data_client)
         return hello is not None and hello.alpn_protocols == [b"h2"]
-
-
-def _counted(context: Context, visitor: Visitor) -> CountingLayer:
-    live = visitor.tunnel
-    return CountingLayer(context, live.counts if live and live.counts else Counts())
 
 
 class Eager:
