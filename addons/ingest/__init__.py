@@ -20,7 +20,7 @@ from storage.errors import WirescribeError
 from storage.spool import Damage, SpoolReader, SpoolRecord
 
 _PAUSE_S = 0.05  # to the next look when nothing was there
-_WORK_S = 0.03  # aim for a step, without its commit
+_WORK_S = 0.025  # aim for a step without its commit, so that hardly one takes twice as long
 _LEAST_BYTES = 64 << 10  # of a step
 _MOST_BYTES = 4 << 20
 _SWEPT_EACH_S = 0.2  # deletion goes on beside the busiest log
@@ -57,10 +57,10 @@ class Ingest:
             return 0.0
         for tail in self._in_turn(db):
             self._last = tail.writer  # first: a log that fails does not keep the others waiting
-            before = tail.reader.position
+            started_s, before = time.monotonic(), tail.reader.position
             found = tail.reader.read(self._limit_bytes)
             if found:
-                self._ingest(db, tail, found)
+                self._ingest(db, tail, found, started_s)
                 return 0.0
             if tail.reader.position != before:
                 _commit_position(db, tail)
@@ -89,13 +89,14 @@ class Ingest:
 
     # --- records ---------------------------------------------------------------------------------
 
-    def _ingest(self, db: Database, tail: Tail, found: list[SpoolRecord | Damage]) -> None:
-        started = time.monotonic()
+    def _ingest(
+        self, db: Database, tail: Tail, found: list[SpoolRecord | Damage], started_s: float
+    ) -> None:
         try:
             with database.write(db):
                 tail.take(db, found)
                 raw.set_position(db, tail.writer, tail.reader.position)
-                worked_s = time.monotonic() - started
+                worked_s = time.monotonic() - started_s
         except Exception as error:  # whatever a record may do to us, it must not stop the log
             if _is_environment(error):
                 raise
@@ -118,11 +119,10 @@ class Ingest:
 
     def _pace(self, worked_s: float) -> None:
         """Take more or less at once, as the machine can."""
-        if worked_s > _WORK_S:
-            fitting = int(self._limit_bytes * _WORK_S / worked_s)
-            self._limit_bytes = max(fitting, _LEAST_BYTES)
-        elif worked_s < _WORK_S / 2:
-            self._limit_bytes = min(self._limit_bytes * 2, _MOST_BYTES)
+        change = min(max(_WORK_S / worked_s, 0.5), 2.0)
+        fitting = int(self._limit_bytes * change) + 1
+        least = min(self._limit_bytes * 2, _LEAST_BYTES)
+        self._limit_bytes = min(max(fitting, least), _MOST_BYTES)
 
     # --- the end of a writer ---------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ class Places:
         self._db = db
         self._deleted: dict[str, bool] = {}
         self._exists: dict[str, bool] = {}
+        self._days: dict[str, str | None] = {}  # by key, as `_automatic`
 
     def is_deleted(self, session: str) -> bool:
         if session not in self._deleted:
@@ -48,9 +49,8 @@ class Places:
         """That of the entry's day; None if the user turned its recording off."""
         moment = datetime.fromtimestamp(started_ns // 1_000_000_000, tz=UTC).astimezone()
         key = f"other:{moment:%Y-%m-%d}"
-        session = sessions.by_key(self._db.conn, key)
-        if session is None:
-            session = sessions.create(
+        if key not in self._days:
+            session = sessions.by_key(self._db.conn, key) or sessions.create(
                 self._db,
                 name=f"Other traffic, {moment.day} {moment:%b %Y}",
                 origin="automatic",
@@ -58,4 +58,5 @@ class Places:
                 key=key,
                 now_ms=started_ns // 1_000_000,
             )
-        return session.id if session.is_recording else None
+            self._days[key] = session.id if session.is_recording else None
+        return self._days[key]
