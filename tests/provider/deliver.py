@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import Callable, Iterable
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import zstandard
 
 from .plan import Plan
@@ -67,7 +67,7 @@ def _coder(coding: str | None) -> tuple[Coder, Callable[[], bytes]]:
         flat = zlib.compressobj()
         return (lambda d: flat.compress(d) + flat.flush(zlib.Z_SYNC_FLUSH)), flat.flush
     if coding == "br":
-        br = brotli.Compressor()
+        br = brotli.Compressor(quality=4)
         return (lambda d: br.process(d) + br.flush()), br.finish
     if coding == "zstd":
         zstd = zstandard.ZstdCompressor().compressobj()

@@ -34,13 +34,14 @@ async def generate(request: Request, reply: Reply) -> None:
         return
     usage = request.scripts.usage(ask, plan)
     response_id = new_id("", 24)
-    parts = list(_parts(plan))
+    parts = list(_parts(plan, ask.stream))
     calls = [part["functionCall"] for part in parts if "functionCall" in part]
     ids = [(call["id"], call["name"]) for call in calls]
     answered(request, ask, plan, response_id, ids, usage)
     tail = {"usageMetadata": _usage(usage), "modelVersion": model, "responseId": response_id}
     wrap = inner is not body
-    chunks = [{"response": chunk} if wrap else chunk for chunk in _chunks(parts, tail)]
+    groups = [[part] for part in parts] if ask.stream else [parts]
+    chunks = [{"response": chunk} if wrap else chunk for chunk in _chunks(groups, tail)]
     await _send(request, reply, plan, ask, chunks)
 
 
@@ -48,7 +49,7 @@ async def _send(request: Request, reply: Reply, plan: Plan, ask: Ask, chunks: li
     encoded = [msgspec.json.encode(chunk) for chunk in chunks]
     json_type = ("content-type", "application/json; charset=UTF-8")
     if not ask.stream:
-        await deliver.whole(reply, plan, [json_type, *_headers()], _joined(chunks))
+        await deliver.whole(reply, plan, [json_type, *_headers()], encoded[0])
     elif "alt=sse" in request.target:
         events = [b"data: " + chunk + b"\r\n\r\n" for chunk in encoded]
         sse_type = ("content-type", "text/event-stream")
@@ -56,16 +57,6 @@ async def _send(request: Request, reply: Reply, plan: Plan, ask: Ask, chunks: li
     else:
         parts = [(b"[" if at == 0 else b",\r\n") + chunk for at, chunk in enumerate(encoded)]
         await deliver.stream(reply, plan, [json_type, *_headers()], [*parts, b"]"])
-
-
-def _joined(chunks: list[Json]) -> bytes:
-    """The plain JSON answer: the last chunk with the parts of all."""
-    last = chunks[-1].get("response", chunks[-1])
-    opened = [chunk.get("response", chunk) for chunk in chunks]
-    parts = [part for chunk in opened for part in chunk["candidates"][0]["content"]["parts"]]
-    candidate = last["candidates"][0] | {"content": {"role": "model", "parts": parts}}
-    whole = last | {"candidates": [candidate]}
-    return msgspec.json.encode({"response": whole} if "response" in chunks[-1] else whole)
 
 
 def parse(body: Json, model: str, stream: bool, size: int = 0) -> Ask:
@@ -110,27 +101,28 @@ def _tool(function: Json) -> Tool:
     return Tool(name=str(function.get("name", "")), properties=frozenset(properties))
 
 
-def _parts(plan: Plan) -> Iterator[Json]:
+def _parts(plan: Plan, stream: bool) -> Iterator[Json]:
     for part in plan.parts:
-        yield from _split(part)
+        yield from _split(part, stream)
 
 
-def _split(part: Part) -> Iterator[Json]:
+def _split(part: Part, stream: bool) -> Iterator[Json]:
     match part:
         case Thinking(text=text):
             yield {"text": text, "thought": True}
         case Text(text=text):
-            for piece in pieces(text):
+            for piece in pieces(text) if stream else [text]:
                 yield {"text": piece}
         case Call(tool=tool, arguments=arguments):
             call = {"id": new_id("fc_", 12), "name": tool.name, "args": arguments}
             yield {"functionCall": call, "thoughtSignature": "c2NyaXB0ZWQ="}
 
 
-def _chunks(parts: list[Json], tail: Json) -> Iterator[Json]:
-    for index, part in enumerate(parts):
-        candidate: Json = {"content": {"role": "model", "parts": [part]}, "index": 0}
-        if index == len(parts) - 1:
+def _chunks(groups: list[list[Json]], tail: Json) -> Iterator[Json]:
+    """One answer object for each group of parts; the last one says that it is the last."""
+    for index, parts in enumerate(groups):
+        candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
+        if index == len(groups) - 1:
             candidate["finishReason"] = "STOP"
         yield {"candidates": [candidate], **tail}
 

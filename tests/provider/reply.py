@@ -19,6 +19,7 @@ class Reply:
         self._connection = connection
         self._exchange = exchange
         self._chunked = False
+        self._bodiless = False
         self.keep_alive = (exchange.header("connection") or "").lower() != "close"
         self.started = False
         self.ended = False
@@ -44,6 +45,7 @@ class Reply:
         if date and "date" not in names:
             headers.append(("date", formatdate(usegmt=True)))
         bodiless = status in _NO_BODY or status < 200 or self._exchange.method == "HEAD"
+        self._bodiless = bodiless
         if names.get("connection") == "close":
             self.keep_alive = False
         elif not bodiless and not {"content-length", "transfer-encoding"} & names.keys():
@@ -56,8 +58,12 @@ class Reply:
         await self._connection.write(_head(status, headers))
 
     async def chunk(self, data: bytes) -> None:
-        """Body bytes, recorded with their time: one HTTP chunk, one flush. Empty: nothing."""
-        if not data:
+        """
+        Body bytes, recorded with their time: one HTTP chunk, one flush.
+
+        Nothing is sent if `data` is empty, or if the answer can have no body (HEAD, 204, 304).
+        """
+        if not data or self._bodiless:
             return
         self._exchange.reply_chunks.append(Chunk(at_ns=now_ns(), data=data))
         await self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)

@@ -14,6 +14,7 @@ from .records import Exchange
 from .reply import Reply, finish
 from .request import Handler, Request
 from .scenarios import Scripts
+from .websocket import SocketClosed
 from .wire import ClientLeft, Connection
 
 type Observer = Callable[[Exchange], None]
@@ -137,7 +138,7 @@ class Provider:
 
     async def _one(self, connection: Connection) -> bool:
         """Answer one request; True if the connection can carry another."""
-        exchange = await connection.head(len(self.requests) + 1)
+        exchange = await connection.head()
         if exchange is None:
             return False
         exchange.number = len(self.requests) + 1
@@ -148,6 +149,8 @@ class Provider:
         except ClientLeft:
             finish(exchange, "client_left")
             return False
+        except SocketClosed:
+            return False  # how it ended is on record already
         except Exception as error:
             self.errors.append(error)
             connection.reset()

@@ -24,6 +24,12 @@ def test_empty_body(client) -> None:
     assert client.get("/raw/status?code=204").status_code == 204
 
 
+def test_head_has_no_body(client) -> None:
+    response = client.head("/raw/bytes?size=10&framing=length")
+    assert (response.headers["content-length"], response.content) == ("10", b"")
+    assert client.get("/raw/bytes?size=10").content == seeded(10)
+
+
 @pytest.mark.parametrize("coding", ["", "br"])
 def test_events(client, coding) -> None:
     text = client.get(f"/raw/sse?events=3&coding={coding}").text

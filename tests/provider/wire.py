@@ -38,8 +38,8 @@ class Connection:
         self._unread = b""
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
 
-    async def head(self, count: int) -> Exchange | None:
-        """The next request's head; None when the client closed between two requests."""
+    async def head(self) -> Exchange | None:
+        """The next request's head, unnumbered; None if the client closed before it."""
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
         if self._unread:
             self._h11.receive_data(self._unread)
@@ -48,7 +48,7 @@ class Connection:
         if not isinstance(event, h11.Request):
             return None
         return Exchange(
-            number=count,
+            number=0,
             connection=self.number,
             method=event.method.decode(),
             target=event.target.decode("latin-1"),
