@@ -59,9 +59,8 @@ def base_urls(command: str, through: Through, environ: Mapping[str, str]) -> Bas
 
     Raises ConfigError for Copilot CLI.
     """
+    check(command)
     name = PurePath(command).name
-    if name == "copilot":
-        raise ConfigError(COPILOT_REFUSAL)
     if name == "codex":
         return BaseUrls(variables={}, arguments=codex_arguments(through))
     if name == "opencode":
@@ -69,6 +68,12 @@ def base_urls(command: str, through: Through, environ: Mapping[str, str]) -> Bas
     names = _BY_AGENT.get(name)
     variables = _variables(names or tuple(_VARIABLES), through, environ)
     return BaseUrls(variables=variables, known=names is not None)
+
+
+def check(command: str) -> None:
+    """Raises ConfigError if the agent that `command` names has no base URL to set."""
+    if PurePath(command).name == "copilot":
+        raise ConfigError(COPILOT_REFUSAL)
 
 
 def every(through: Through, environ: Mapping[str, str]) -> dict[str, str]:

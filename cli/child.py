@@ -7,10 +7,11 @@ its terminal back.
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 
-from cli.errors import say
+from cli.errors import refuse
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells have it
 
@@ -28,9 +29,18 @@ _AWAITED = _PASSED_ON | {signal.SIGCHLD}
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
+def check(command: str) -> None:
+    """End with a shell's exit code and a line if `command` cannot be started."""
+    if shutil.which(command) is not None:
+        return
+    if "/" in command and os.path.exists(command):
+        refuse(f"{command}: not an executable file", NOT_EXECUTABLE)
+    refuse(f"{command}: command not found", NOT_FOUND)
+
+
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """
-    The exit code of the command, 128 + n if signal n ended it, 127 or 126 if it cannot be started.
+    The exit code of the command, 128 + n if signal n ended it.
 
     Signals stay blocked in this process afterwards: the command has ended, and what is left to do
     is short.
@@ -40,12 +50,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         pid = os.posix_spawnp(
             arguments[0], tuple(arguments), environ, setsigmask=before, setsigdef=_RESTORED
         )
-    except FileNotFoundError:
-        say(f"wirescribe: {arguments[0]}: command not found")
-        return NOT_FOUND
-    except OSError as error:
-        say(f"wirescribe: {arguments[0]} cannot be started: {error.strerror}")
-        return NOT_EXECUTABLE
+    except OSError as error:  # found by `check`, but a script without an interpreter, say
+        refuse(f"{arguments[0]} cannot be started: {error.strerror}", NOT_EXECUTABLE)
     while True:
         number = _next_signal(pid)
         if number != signal.SIGCHLD:

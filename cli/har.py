@@ -7,14 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from cli import options, output, units
 from cli.client import Client
-from cli.client.shapes import Session
 from cli.errors import say
 from storage.errors import NotFound, StoreError
+
+if TYPE_CHECKING:
+    from cli.client.shapes import Session
 
 
 @click.group()
@@ -48,7 +51,7 @@ def export(client: Client, session: str | None, target: str | None) -> None:
     say(f"{output.line(found.name)!r}: {units.size(size_bytes)} in {path}")
 
 
-def _latest(client: Client) -> Session:
+def _latest(client: Client) -> "Session":
     known = client.list_sessions()
     found = next((one for one in known if one.is_active), known[0] if known else None)
     if found is None:
@@ -57,7 +60,7 @@ def _latest(client: Client) -> Session:
     return found
 
 
-def _file_name(session: Session) -> str:
+def _file_name(session: "Session") -> str:
     """Letters and digits of the name alone, as the API's download has it."""
     return f"{re.sub('[^A-Za-z0-9]', '_', session.name[:100])}_{time.time_ns() // 1_000_000}.har"
 

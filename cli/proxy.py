@@ -1,6 +1,5 @@
 """`wirescribe proxy`: the recording proxy alone."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 @click.option("--supervised", "is_supervised", is_flag=True, hidden=True)
 def proxy(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
     """Run the proxy alone: what it spools is read by a later server."""
+    import asyncio
+
     datadir.prepare()
     settings = supervised.receive() if is_supervised else load(datadir, flags, os.environ)
     asyncio.run(_proxy(datadir, settings, is_supervised=is_supervised))

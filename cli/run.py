@@ -3,17 +3,20 @@
 import os
 from datetime import datetime
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from cli import agents, child, client, joining, options, pointing, running, settings, summary
-from cli.client.http import HttpClient
-from cli.client.shapes import Session
 from cli.environment import Changes
 from cli.errors import say
 from cli.running import Running
 from cli.settings import Settings
 from storage.datadir import DataDir
+
+if TYPE_CHECKING:
+    from cli.client.http import HttpClient
+    from cli.client.shapes import Session
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -52,6 +55,9 @@ def run(
         raise click.UsageError(
             "--name names a new session, --session chooses one: give one of them"
         )
+    child.check(command[0])
+    if is_base_url:
+        agents.check(command[0])
     in_force = settings.load(datadir.prepare(), {}, os.environ)
     with running.counted_run(datadir):
         found = joining.ensure(datadir)
@@ -62,18 +68,17 @@ def run(
             datadir, found, session, in_force, command, is_base_url=is_base_url
         )
         exit_code = child.run(arguments, changes.applied(os.environ))
-        if exit_code not in (child.NOT_FOUND, child.NOT_EXECUTABLE):
-            say(summary.end(start, command[0], is_base_url=is_base_url))
+        say(summary.end(start, command[0], is_base_url=is_base_url))
     ctx.exit(exit_code)
 
 
-def _own(server: HttpClient, name: str | None, command: tuple[str, ...]) -> Session:
+def _own(server: "HttpClient", name: str | None, command: tuple[str, ...]) -> "Session":
     now = datetime.now().astimezone()
     default = f"{PurePath(command[0]).name} in {Path.cwd().name or '/'}, {now:%Y-%m-%d %H:%M:%S}"
     return server.create_session(name or default, origin="run", is_recording=True)
 
 
-def _chosen(server: HttpClient, text: str) -> Session:
+def _chosen(server: "HttpClient", text: str) -> "Session":
     session = server.find_session(text)
     if session.is_recording:
         return session
@@ -84,7 +89,7 @@ def _chosen(server: HttpClient, text: str) -> Session:
 def _pointed(
     datadir: DataDir,
     found: Running,
-    session: Session,
+    session: "Session",
     in_force: Settings,
     command: tuple[str, ...],
     *,

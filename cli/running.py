@@ -10,7 +10,6 @@ What runs on a data dir, and the locks by which `up` and `run` find each other.
 import contextlib
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 
 import msgspec
@@ -71,6 +70,8 @@ def only_up(datadir: DataDir) -> int:
 
 def check_free(host: str, port: int, option: str) -> None:
     """Raises ConfigError if `port` cannot be listened on; `option` would choose another."""
+    import socket
+
     try:
         # As asyncio listens: a port whose last connections still time out is free.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,14 +1,16 @@
 """`wirescribe sessions`: capture sessions."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
 from cli import options, output, times, units
 from cli.client import Client
-from cli.client.shapes import Session
 from cli.errors import say
 from storage.errors import NotFound
+
+if TYPE_CHECKING:
+    from cli.client.shapes import Session
 
 _SHORT = 8
 _HINT = (
@@ -136,14 +138,14 @@ def delete(client: Client, session: str, yes: bool) -> None:
     say(f"deleted {output.line(found.name)!r}")
 
 
-def _active(client: Client) -> Session:
+def _active(client: Client) -> "Session":
     active = next((one for one in client.list_sessions() if one.is_active), None)
     if active is None:
         raise NotFound("no session is active: name one, or `wirescribe sessions activate` it")
     return active
 
 
-def _tell(session: Session, *, as_json: bool, text: str, is_id_data: bool = False) -> None:
+def _tell(session: "Session", *, as_json: bool, text: str, is_id_data: bool = False) -> None:
     if as_json:
         output.json(session)
         return
@@ -152,7 +154,7 @@ def _tell(session: Session, *, as_json: bool, text: str, is_id_data: bool = Fals
     say(output.line(text))
 
 
-def _state(session: Session) -> str:
+def _state(session: "Session") -> str:
     words = [
         word
         for word, is_so in (("active", session.is_active), ("recording", session.is_recording))
@@ -161,7 +163,7 @@ def _state(session: Session) -> str:
     return ", ".join(words) or "stopped"
 
 
-def _shown_ids(found: list[Session]) -> list[str]:
+def _shown_ids(found: "list[Session]") -> list[str]:
     """Whole where a program may read them, else as short as tells them apart."""
     ids = [session.id for session in found]
     if not output.is_terminal():

@@ -1,14 +1,17 @@
 """What `run` says at the end of an agent: what was recorded, and what to do if nothing was."""
 
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cli import hints, units
-from cli.client.http import HttpClient
-from cli.client.shapes import Session
 from storage.datadir import DataDir
 from storage.errors import WirescribeError
+
+if TYPE_CHECKING:
+    from cli.client.http import HttpClient
+    from cli.client.shapes import Session
 
 # Goal 9 allows 0.3 s at the exit. The proxy writes what it gathered every 25 ms, the server reads
 # it as often; a session that did not change for two looks is taken to be complete.
@@ -20,12 +23,12 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """The session as the agent found it."""
 
     datadir: DataDir
-    server: HttpClient
-    session: Session
+    server: "HttpClient"
+    session: "Session"
     distrusting: int  # entries whose TLS the client refused
 
 
-def begin(datadir: DataDir, server: HttpClient, session: Session) -> Start:
+def begin(datadir: DataDir, server: "HttpClient", session: "Session") -> Start:
     distrusting = server.traffic_total(session.id, "tls_failed") if session.traffic_count else 0
     return Start(datadir=datadir, server=server, session=session, distrusting=distrusting)
 
@@ -48,7 +51,7 @@ def end(start: Start, command: str, *, is_base_url: bool) -> str:
     return line
 
 
-def _settled(server: HttpClient, before: Session) -> Session:
+def _settled(server: "HttpClient", before: "Session") -> "Session":
     """The session once it stopped growing, or as it is when patience ends."""
     deadline = time.monotonic() + _PATIENCE_S
     seen = before

@@ -3,15 +3,17 @@
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import rich_click as click
 
 from cli import hints, options, output, times, units
 from cli.client import Client
-from cli.client.shapes import EntryBody, TrafficFilter
 from cli.errors import say
 from storage.records import EntryKind, Outcome, Side
+
+if TYPE_CHECKING:
+    from cli.client.shapes import EntryBody
 
 _WIDE = ("ENTRY", "TIME", "METHOD", "URL", "STATUS", "OUTCOME", "SENT", "RECEIVED", "TOOK")
 _NARROW = ("ENTRY", "TIME", "METHOD", "URL", "ENDED", "SIZE", "TOOK")
@@ -52,6 +54,8 @@ def list_page(
     **conditions: Any,
 ) -> None:
     """List entries, newest first."""
+    from cli.client.shapes import TrafficFilter
+
     session_id = client.find_session(session).id if session else None
     asked = TrafficFilter(session_id=session_id, **conditions)
     page = client.page_traffic(asked, after=after, limit=limit)
@@ -72,7 +76,7 @@ def list_page(
         say(f"{len(page.entries)} of {page.total:,}; the next: --after {page.next}")
 
 
-def _wide_row(entry: EntryBody) -> tuple[object, ...]:
+def _wide_row(entry: "EntryBody") -> tuple[object, ...]:
     return (
         entry.id,
         times.moment(entry.timestamp),
@@ -86,7 +90,7 @@ def _wide_row(entry: EntryBody) -> tuple[object, ...]:
     )
 
 
-def _narrow_row(entry: EntryBody) -> tuple[object, ...]:
+def _narrow_row(entry: "EntryBody") -> tuple[object, ...]:
     outcome = entry.outcome or "open"
     ended = entry.status if entry.status and outcome == "complete" else outcome
     return (
@@ -125,7 +129,7 @@ def show(client: Client, entry: str, side: Side | None, is_decoded: bool, as_jso
         _show(found)
 
 
-def _show(entry: EntryBody) -> None:
+def _show(entry: "EntryBody") -> None:
     marks = ", ".join(entry.marks) or None
     output.facts(
         {
@@ -158,7 +162,7 @@ def _show(entry: EntryBody) -> None:
             say(f"its {name} body: wirescribe traffic show {entry.id} --{name}-body --decoded")
 
 
-def _closing(entry: EntryBody) -> str | None:
+def _closing(entry: "EntryBody") -> str | None:
     if entry.close_code is None:
         return None
     return f"{entry.close_code} {entry.close_reason or ''}".strip()

@@ -1,6 +1,5 @@
 """`wirescribe up`: proxy and server together, until ^C."""
 
-import asyncio
 import os
 import threading
 import time
@@ -32,6 +31,8 @@ def up(datadir: DataDir, session: str | None, is_for_runs: bool, **flags: Any) -
 
     One that dies is started again. ^C ends both, and lets open streams finish first.
     """
+    import asyncio
+
     settings = load(datadir.prepare(), flags, os.environ)
     lock = running.only_up(datadir)
     try:
@@ -61,6 +62,8 @@ def _with_free_ports(settings: Settings) -> Settings:
 async def _up(
     datadir: DataDir, settings: Settings, session: str | None, *, is_for_runs: bool
 ) -> None:
+    import asyncio
+
     from cli import version
     from cli.supervisor import Supervisor
 
@@ -89,6 +92,8 @@ async def _up(
 
 def _end_after_last_run(datadir: DataDir, end: Callable[[], None]) -> None:
     """Call `end` on this loop once there is no run; new ones wait until this process has ended."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
 
     def wait() -> None:

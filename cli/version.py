@@ -1,7 +1,7 @@
 """Wirescribe's version."""
 
-from importlib import metadata
-
 
 def current() -> str:
+    from importlib import metadata
+
     return metadata.version("wirescribe")
