@@ -25,6 +25,7 @@ from api.exports.captured import Captured, Mask
 from storage import traffic
 from storage.records import Cut, Entry, Gap, Session
 
+_GATHERED_BYTES = 1 << 16
 _encode = msgspec.json.encode
 
 
@@ -32,7 +33,7 @@ def export(
     conn: sqlite3.Connection, session: Session, *, redactor: Redactor | None = None
 ) -> Iterator[bytes]:
     """
-    The whole document in pieces of UTF-8 JSON.
+    The whole document in pieces of UTF-8 JSON, some 64 KB each.
 
     With a `redactor` of its own the export cuts credentials that the store was told to keep: what
     any head of the session holds is cut wherever it stands.
@@ -40,6 +41,10 @@ def export(
     mask = Mask(redactor) if redactor is not None and redactor.enabled else None
     if mask:
         mask.learn(traffic.each(conn, session.id))
+    return _gathered(_document(conn, session, mask))
+
+
+def _document(conn: sqlite3.Connection, session: Session, mask: Mask | None) -> Iterator[bytes]:
     creator = {"name": "Wirescribe", "version": importlib.metadata.version("wirescribe")}
     yield b'{"log":{"version":"1.2","creator":' + _encode(creator)
     yield b',"_session":' + _encode({"id": session.id, "name": session.name})
@@ -76,6 +81,19 @@ def _entry(captured: Captured) -> Iterator[bytes]:
     if gaps := traffic.gaps(captured.conn, entry.id):
         yield b',"_gaps":' + _encode([_gap(gap) for gap in gaps])
     yield b"}"
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    # Whoever sends them pays for each one.
+    held: list[bytes] = []
+    held_bytes = 0
+    for piece in pieces:
+        held.append(piece)
+        held_bytes += len(piece)
+        if held_bytes >= _GATHERED_BYTES:
+            yield b"".join(held)
+            held, held_bytes = [], 0
+    yield b"".join(held)
 
 
 def _server(entry: Entry) -> dict[str, object]:

@@ -22,7 +22,7 @@ def request(captured: Captured) -> Iterator[bytes]:
     mime_type = _mime_type(captured.entry.request_headers) or ""
     yield b',"postData":' + _open_object({"mimeType": mime_type})
     if plain is None:
-        # Chrome makes the word "undefined" of a text that is not there.
+        # Some readers fall over a text that is not there; Chrome makes "undefined" of it.
         yield b',"text":""'
     else:
         # HAR names no encoding for requests. Playwright reads this one.
@@ -37,11 +37,11 @@ def response(captured: Captured) -> Iterator[bytes]:
     mime_type = _mime_type(captured.entry.response_headers or ()) or "x-unknown"
     yield b',"content":' + _open_object({"mimeType": mime_type})
     if captured.entry.kind != "http":
-        yield b',"size":0}'
+        yield b',"size":0,"text":""}'
         return
     plain, fault = _plain(captured, "response")
     if plain is None:
-        yield b',"size":-1'
+        yield b',"size":-1,"text":""'
     else:
         yield b',"size":' + _encode(plain.size_bytes)
         if plain.is_decoded:

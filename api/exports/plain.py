@@ -11,7 +11,7 @@ from storage.bodies import BodyView
 from storage.records import Side
 
 _HELD_BYTES = 1 << 20  # a plain body up to here is made once and held; a longer one is made again
-_STEP_BYTES = 1 << 12  # fed to a decoder at a time: what it gives out is bounded with it
+_STEP_BYTES = 256  # fed to a decoder at a time: of zstd they may stand for some megabytes
 
 _CUT_OFF = {
     "coded": "its coded bytes were cut from byte {} on; the rest is the text kept beside them",
@@ -86,8 +86,7 @@ class Plain:
         for block in self._stored.stream(0, self._stop):
             step = _STEP_BYTES if decoder.coded else len(block)
             for at in range(0, len(block), step):
-                if plain := decoder.feed(block[at : at + step]):
-                    yield plain
+                yield decoder.feed(block[at : at + step])
         if self._rest is not None:
             yield from self._rest.stream()
 

@@ -1,4 +1,5 @@
 import base64
+import itertools
 import json
 
 import pytest
@@ -22,7 +23,7 @@ def whole(pieces, *, is_text):
 
 def cut(data, places):
     borders = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[low:high] for low, high in zip(borders, borders[1:], strict=False)]
+    return [data[low:high] for low, high in itertools.pairwise(borders)]
 
 
 @given(st.text(), st.lists(st.integers(min_value=0), max_size=8))
