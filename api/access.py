@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
@@ -47,11 +48,10 @@ class Access:
 
     def stream(self, make: Callable[[sqlite3.Connection], Iterator[bytes]]) -> AsyncIterator[bytes]:
         """The pieces that `make(conn)` yields; a client that reads slowly holds no thread."""
-        conn = database.reader(self.store.datadir.database)
-        return _pieces(_Puller(make(conn), conn), self._threads)
+        return _pieces(_Puller(make, self.store.datadir.database), self._threads)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True)
 
 
 # The type by which handlers ask for it.
@@ -62,24 +62,31 @@ class _Puller:
     """
     An iterator with the connection that it reads from, pulled by one thread at a time.
 
-    A connection of its own, because the iterator wanders between threads.
+    A connection of its own, because the iterator wanders between threads; opened by the first
+    pull, because an answer may never be begun.
     """
 
-    def __init__(self, pieces: Iterator[bytes], conn: sqlite3.Connection) -> None:
-        self._pieces = pieces
-        self._conn = conn
+    def __init__(
+        self, make: Callable[[sqlite3.Connection], Iterator[bytes]], database_path: Path
+    ) -> None:
+        self._make = make
+        self._path = database_path
         self._lock = threading.Lock()
+        self._opened = contextlib.ExitStack()
+        self._pieces: Iterator[bytes] | None = None
 
     def next(self) -> bytes | None:
         with self._lock:
+            if self._pieces is None:
+                conn = self._opened.enter_context(contextlib.closing(database.reader(self._path)))
+                self._pieces = self._make(conn)
+                if isinstance(self._pieces, Generator):
+                    self._opened.enter_context(contextlib.closing(self._pieces))
             return next(self._pieces, None)
 
     def close(self) -> None:
         with self._lock:
-            close = getattr(self._pieces, "close", None)
-            if close is not None:
-                close()
-            self._conn.close()
+            self._opened.close()
 
 
 async def _pieces(puller: _Puller, threads: ThreadPoolExecutor) -> AsyncIterator[bytes]:
@@ -89,5 +96,7 @@ async def _pieces(puller: _Puller, threads: ThreadPoolExecutor) -> AsyncIterator
             yield piece
     finally:
         # Not awaited: after a disconnect the last pull may still run, and the close waits for it.
-        with contextlib.suppress(RuntimeError):  # the pool was shut down
+        try:
             threads.submit(puller.close)
+        except RuntimeError:  # the pool was shut down, and waited for its last pull
+            puller.close()
