@@ -120,7 +120,9 @@ def test_no_form_survives_in_a_coded_body(coding, form: Form):
     text = b"a harmless beginning " * 20 + before + written + after + b" and an end"
     clean = text.replace(written, b"*" * len(written))
     coded = CODINGS[coding](text)
-    for at in range(len(coded) + 1):
+    # The text is found by the scanner of plain bodies; at every offset for one form of each kind.
+    everywhere = form.name in ("plain", "base64-1-3", "url", "json-ascii")
+    for at in range(0, len(coded) + 1, 1 if everywhere else 41):
         body = redactor(secret).body("response", content_encoding=coding)
         done = drive(body, halves(coded, at))
         assert body.cut_coded

@@ -63,7 +63,7 @@ def hidden_from(done) -> int:
 @EVERY_CODER
 @pytest.mark.parametrize("size", [1, 7, 1000, 65536])
 def test_clean_bodies_pass_as_they_are(coding, encode, size):
-    for text in (b"", b"x", TEXT, b"lorem ipsum " * 5000):
+    for text in (b"", b"x", TEXT[: 3000 * size], b"lorem ipsum " * 500 * min(size, 10)):
         coded = encode(text)
         done, body = scan(coding, coded, size)
         assert (done.data, done.cuts, done.decoded) == (coded, (), b"")
@@ -73,7 +73,8 @@ def test_clean_bodies_pass_as_they_are(coding, encode, size):
 @EVERY_CODER
 @pytest.mark.parametrize("size", [1, 7, 1000, 65536])
 def test_from_the_first_secret_on_all_is_hidden_and_the_text_stands_beside(coding, encode, size):
-    text = TEXT + SECRET + TEXT[:5000] + SECRET + b"end"
+    first = min(40_000, 3000 * size)
+    text = TEXT[:first] + SECRET + TEXT[:500] + SECRET + b"end"
     coded = encode(text)
     done, body = scan(coding, coded, size)
     start = hidden_from(done)
@@ -81,8 +82,8 @@ def test_from_the_first_secret_on_all_is_hidden_and_the_text_stands_beside(codin
     assert rejoined(coding, coded[:start], done.decoded) == text.replace(SECRET, STARS)
     assert [(cut.part, cut.offset_bytes, cut.length_bytes, cut.kind, cut.hmac)
             for cut in done.cuts] == [
-        ("response-decoded", 40_000, len(SECRET), "known-value", fingerprint(SECRET)),
-        ("response-decoded", 45_000 + len(SECRET), len(SECRET), "known-value",
+        ("response-decoded", first, len(SECRET), "known-value", fingerprint(SECRET)),
+        ("response-decoded", first + 500 + len(SECRET), len(SECRET), "known-value",
          fingerprint(SECRET)),
         ("response-body", start, len(coded) - start, "coded", fingerprint(coded[start:])),
     ]  # fmt: skip
@@ -330,7 +331,7 @@ def chunked(data: bytes, marks: list[int]) -> list[bytes]:
     st.binary(max_size=300),
     MARKS,
 )
-@settings(max_examples=400)
+@settings(max_examples=200, deadline=None)
 def test_any_bytes_in_any_chunks_keep_their_length(coding, magic, data, marks):
     body = redactor(SECRET).body("response", content_encoding=coding)
     assert len(drive(body, chunked(magic + data, marks)).data) == len(magic + data)
@@ -342,7 +343,7 @@ def test_any_bytes_in_any_chunks_keep_their_length(coding, magic, data, marks):
              max_size=12),
     MARKS,
 )  # fmt: skip
-@settings(max_examples=400)
+@settings(max_examples=200, deadline=None)
 def test_whatever_the_chunks_the_text_is_the_same(name, parts, marks):
     coding, encode = CODERS[name]
     text = b"".join(parts)

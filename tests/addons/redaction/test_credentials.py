@@ -2,7 +2,7 @@ import gzip
 
 import brotli
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.redaction import Redactor, credentials
@@ -235,6 +235,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.booleans(), st.sampled_from([None, 1]))
 def test_any_json_keeps_its_shape(value, ascii_only, indent):
     import json
@@ -259,6 +260,7 @@ def test_any_json_keeps_its_shape(value, ascii_only, indent):
     shape(value, json.loads(done.data))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([None, "gzip", "br", "zstd", "x"]))
 def test_any_bytes_keep_their_length(body, coding):
     assert len(cut(body, None, coding).data) == len(body)

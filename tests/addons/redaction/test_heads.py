@@ -1,7 +1,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.redaction import Redactor
@@ -140,6 +140,7 @@ def test_the_memory_of_names_is_bounded():
     assert redact.request_head(b"/", ((b"x-api-key", b"v"),)).headers == ((b"x-api-key", b"*"),)
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=80),
     st.lists(

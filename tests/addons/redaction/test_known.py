@@ -2,7 +2,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.redaction import known
@@ -63,7 +63,7 @@ def test_every_needle_is_found_at_every_alignment(count, size, padding):
     for value in values:
         index.add(value)
     for needle in needles(values[-1]):
-        for at in range(padding, padding + 65):
+        for at in range(padding, padding + 65, 1 if count > 5 else 13):
             data = b"." * at + needle + b"." * padding
             assert needle in index.present(data)
             assert index.value(needle) == values[-1]
@@ -71,7 +71,7 @@ def test_every_needle_is_found_at_every_alignment(count, size, padding):
 
 
 def test_a_removed_value_is_not_found_and_leaves_the_others_alone():
-    index, values = Index(), [token(100) for _ in range(20)]
+    index, values = Index(), [b"sk-ant-api03-" + token(90) for _ in range(20)]
     for value in values:
         index.add(value)
     index.remove(values[3])
@@ -80,7 +80,7 @@ def test_a_removed_value_is_not_found_and_leaves_the_others_alone():
     for value in values[:3] + values[4:7] + values[8:]:
         index.remove(value)
     assert not any(index.present(b"is " + v) for v in values)
-    assert index.hold(b"is " + values[0][:50]) == 53
+    assert index.hold(b"is " + values[0]) == 3 + len(values[0])
 
 
 def test_a_form_of_two_values_stays_until_both_are_gone():
@@ -108,6 +108,7 @@ def test_the_value_unused_for_longest_makes_room():
     assert missing == [values[1]]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 40))
 def test_hold_is_the_longest_tail_that_may_go_on_to_a_needle(noise, size):
     value = b"abcabcabd-0123456789abcabcabd-0123456789"

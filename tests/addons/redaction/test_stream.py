@@ -38,9 +38,10 @@ def test_never_more_than_a_needle_is_held_back():
     value = bytes(range(33, 127)) * 100
     body = redactor(value).body("request")
     held = 0
-    for chunk in pieces(b"." + value[:-1] + b"~" * 9, 1):
-        held += 1 - len(body.feed(chunk).data)
+    for chunk in pieces(b"." + value[:-1] + b"~" * 9, 37):
+        held += len(chunk) - len(body.feed(chunk).data)
         assert held < 4096
+    assert len(body.finish().data) == held
 
 
 def test_values_inside_and_across_each_other():
@@ -148,7 +149,7 @@ NOISE = st.lists(
 
 
 @given(NOISE, st.lists(st.integers(0, 200), max_size=8))
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 def test_rechunking_changes_nothing(text, marks):
     values = (b"ab1ab1ab1", b"xx-yy-zz1", b"yy-zz1ab1")
     at_once = drive(redactor(*values).body("request"), [text])
