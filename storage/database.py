@@ -120,6 +120,11 @@ def snapshot(conn: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         conn.execute("rollback")
 
 
+def path_of(db: Database) -> Path:
+    """The file of a writing connection."""
+    return Path(db.conn.execute("pragma database_list").fetchone()[2])
+
+
 def truncate_log(db: Database) -> bool:
     """
     Move the whole WAL into the database and cut it to nothing, so that no deleted byte is in it.

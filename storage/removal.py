@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from sqlite_utils import Database
 
-from storage import bodies, database
+from storage import bodies, database, scrubbing
 
 _VACUUM_PAGES = 64
 
@@ -69,31 +69,55 @@ def sweep(db: Database, budget_ms: float = 30) -> bool:
     True while there is more to do at once. False at the end, and also while a reader keeps the
     WAL from being emptied: then the next call tries again.
     """
-    if not _is_due(db.conn):
-        return False
     until = _clock(budget_ms)
-    with database.write(db):
-        if _remove_rows(db, until):
-            return True
-    with database.write(db):
-        if _give_back(db, until):
-            return True
+    if _has_rows(db.conn):
+        with database.write(db):
+            more = _remove_rows(db, until)
+            _set_next_page(db, 1)
+            if more:
+                return True
+    if not _is_marked(db.conn):
+        return False
+    page = _next_page(db.conn)
+    # Later it would move pages that were not scrubbed yet to where scrubbing has been.
+    if page == 1:
+        with database.write(db):
+            if _give_back(db, until):
+                return True
     if not database.truncate_log(db):
         return False
+    next_page = scrubbing.scrub(db, database.path_of(db), page, until)
     with database.write(db):
-        _mark_swept(db)
-    return False
+        _set_next_page(db, next_page or 1)
+        if next_page is None:
+            _mark_swept(db)
+    return next_page is not None
 
 
-def _is_due(conn: sqlite3.Connection) -> bool:
-    (due,) = conn.execute(
+def _has_rows(conn: sqlite3.Connection) -> bool:
+    """Whether rows may be left of something that was removed."""
+    (found,) = conn.execute(
         """
-        select exists (select 1 from tombstones where swept = 0)
-            or exists (select 1 from removed_entries where swept < 2)
+        select exists (select 1 from removed_entries where swept = 0)
             or exists (select 1 from released)
+            or exists (select 1 from tombstones t where swept = 0 and (
+                exists (select 1 from entries where session_id = t.session_id)
+                or exists (select 1 from gaps where session_id = t.session_id)
+                or exists (select 1 from quarantine where session_id = t.session_id)))
         """
     ).fetchone()
-    return bool(due)
+    return bool(found)
+
+
+def _is_marked(conn: sqlite3.Connection) -> bool:
+    """Whether something was removed whose traces may still be in the files."""
+    (found,) = conn.execute(
+        """
+        select exists (select 1 from tombstones where swept = 0)
+            or exists (select 1 from removed_entries where swept = 1)
+        """
+    ).fetchone()
+    return bool(found)
 
 
 def _remove_rows(db: Database, until: Callable[[], bool]) -> bool:
@@ -163,6 +187,21 @@ def _give_back(db: Database, until: Callable[[], bool]) -> bool:
         if until():
             return True
     return False
+
+
+def _next_page(conn: sqlite3.Connection) -> int:
+    row = conn.execute("select next_page from scrubbing").fetchone()
+    return row[0] if row else 1
+
+
+def _set_next_page(db: Database, page: int) -> None:
+    db.execute(
+        """
+        insert into scrubbing (one, next_page) values (1, :page)
+        on conflict (one) do update set next_page = :page where next_page <> :page
+        """,
+        {"page": page},
+    )
 
 
 def _mark_swept(db: Database) -> None:

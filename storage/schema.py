@@ -55,6 +55,12 @@ _RAW = (
     """,
     "create index removed_entries_swept on removed_entries (swept)",
     """
+    create table scrubbing (          -- storage.scrubbing goes through the file in slices
+        one       integer primary key check (one = 1),
+        next_page integer not null    -- 1: it does not go on with anything
+    ) strict
+    """,
+    """
     create table entries (
         id               text primary key,
         session_id       text not null,

@@ -88,6 +88,30 @@ class TestSweep:
         # The open socket may still send: its records are dropped.
         assert db.execute("select is_open, swept from removed_entries").fetchall() == [(1, 2)]
 
+    def test_pages_that_were_taken_again_meanwhile_hold_no_trace(self, datadir, db, canary):
+        """Freed pages are reused by what is recorded beside the sweep."""
+        kept = sessions.create(db, name="kept")
+        gone = sessions.create(db, name="gone")
+        record(db, gone.id, canary)
+        with database.write(db):
+            sessions.delete(db, gone.id)
+        ids, seed = [], 100
+        more = True
+        while more:
+            more = removal.sweep(db, budget_ms=0)
+            if seed < 160:
+                seed += 1
+                with database.write(db):
+                    data = random.Random(seed).randbytes(seed * 97)
+                    ids.append((recording.entry(db, kept.id, response=data), data))
+
+        assert traces(datadir, canary) == []
+        for entry_id, data in ids:
+            entry = traffic.get(db.conn, entry_id)
+            assert traffic.body(db.conn, entry, "response").read() == data
+        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+        assert list(bodies.verify(db.conn)) == []
+
     def test_what_others_share_stays(self, datadir, db, canary):
         one, two = sessions.create(db), sessions.create(db)
         shared = random.Random(3).randbytes(6 * BLOCK_BYTES)
