@@ -16,6 +16,7 @@ from storage import traffic
 from storage.records import EntryKind, Outcome
 from storage.traffic import Query
 
+_QUICK = 100  # entries that are read and shaped in 5 ms
 _STATUS = r"^([1-5][0-9][0-9]|[1-5]xx)$"
 
 
@@ -83,8 +84,8 @@ async def list_traffic(
         )
 
     # A page of a session is read off an index; other filters may look at every entry.
-    indexed = query == Query(session_id=query.session_id)
-    return page(access.read()) if indexed else await access.in_thread(page)
+    is_quick = limit <= _QUICK and query == Query(session_id=query.session_id)
+    return page(access.read()) if is_quick else await access.in_thread(page)
 
 
 @get(

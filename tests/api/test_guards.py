@@ -8,10 +8,13 @@ import sys
 import httpx
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from api.app import create_app
 from api.errors import ApiError
@@ -217,6 +220,7 @@ names = st.sampled_from(
 )
 
 
+@examples(max_examples=1000)
 @given(st.lists(st.tuples(names, text), max_size=4), st.sampled_from(["GET", "POST"]), text)
 def test_no_header_breaks_the_guard(headers, method, path):
     assert status_of(scope(*headers, method=method, path=path)) in (200, 400, 401, 403, 415)
@@ -388,6 +392,21 @@ def test_a_websocket_is_guarded_like_a_request(store, settings, headers, let_in)
                 client.websocket_connect("/ws", headers=headers) as conn,
             ):
                 conn.receive_text()
+
+
+def test_a_websocket_on_a_real_socket(store, settings):
+    app = create_app(store, settings)
+    app.register(echo)
+    with serving(app) as url:
+        place = url.replace("http:", "ws:") + "/ws"
+        with connect(place) as conn:
+            assert conn.recv() == "hello"
+        with pytest.raises(InvalidStatus) as refused:
+            connect(place, origin="http://evil.com")
+        assert refused.value.response.status_code == 403
+        with pytest.raises(InvalidStatus) as refused:
+            connect(place.replace("/ws", "/elsewhere"))
+        assert refused.value.response.status_code in (403, 404)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "box.lan"])

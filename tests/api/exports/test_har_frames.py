@@ -168,6 +168,16 @@ def test_events_whose_times_are_not_known_are_left_to_the_reader(recording):
     assert found["response"]["content"]["text"] == "data: ***\n\n"
 
 
+def test_the_type_of_a_stream_has_no_charset(recording):
+    entry = recording.http(headers=(EVENTS,), chunks=[(1, b"data: one\n\n")])
+    recording.ingest()
+
+    response = recording.exported(entry)["response"]
+
+    assert response["content"]["mimeType"] == "text/event-stream"
+    assert response["headers"][0]["value"] == "text/event-stream; charset=utf-8"
+
+
 def test_no_events_in_other_answers(recording):
     entry = recording.http(chunks=[(1, b"data: one\n\n")])
     recording.ingest()
