@@ -7,12 +7,12 @@ server ever ran here: no session is active. A file that cannot be read keeps the
 """
 
 import os
+import time
 from pathlib import Path
 
 import msgspec
 
 from storage import files
-from storage.errors import StoreError
 
 VERSION = 1
 
@@ -33,6 +33,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DECODE = msgspec.json.Decoder(Control)
+_SETTLED_NS = 100_000_000  # file times may move in steps of some ms
 
 
 def write(path: Path, control: Control) -> None:
@@ -49,8 +50,9 @@ class ControlReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None  # of the file that was read last
         self._current = Control()
+        self._was_read = False
         self.degraded: str | None = None
 
     def current(self) -> Control:
@@ -58,23 +60,35 @@ class ControlReader:
         try:
             found = os.stat(self._path)
         except FileNotFoundError:
-            if self._seen is not None:
-                self.degraded = f"the control file {self._path} is gone"
+            if self._was_read:
+                self._lost("is gone")
+            else:
+                self.degraded = None
             return self._current
         except OSError as error:
-            self.degraded = f"the control file {self._path} cannot be looked at: {error}"
+            self._lost(f"cannot be looked at: {error.strerror}")
             return self._current
         seen = (found.st_mtime_ns, found.st_ino, found.st_size)
         if seen != self._seen:
-            self._load(seen)
+            self._load()
+            # A file that was replaced just now may be so again without any of the three moving.
+            is_settled = abs(time.time_ns() - found.st_mtime_ns) > _SETTLED_NS
+            self._seen = seen if is_settled and self.degraded is None else None
         return self._current
 
-    def _load(self, seen: tuple[int, int, int]) -> None:
+    def _load(self) -> None:
         try:
             control = _DECODE.decode(self._path.read_bytes())
+        except OSError as error:
+            self._lost(f"cannot be read: {error.strerror}")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._lost(f"cannot be read: {error}")
+        else:
             if control.version != VERSION:
-                raise StoreError(f"its version is {control.version}, this proxy knows {VERSION}")
-        except (OSError, msgspec.DecodeError, StoreError) as error:
-            self.degraded = f"the control file {self._path} cannot be read: {error}"
-            return
-        self._current, self._seen, self.degraded = control, seen, None
+                self._lost(f"has version {control.version}, and this proxy knows {VERSION}")
+                return
+            self._current, self._was_read, self.degraded = control, True, None
+
+    def _lost(self, why: str) -> None:
+        self._seen = None
+        self.degraded = f"the control file {self._path} {why}: the last state stays in force"

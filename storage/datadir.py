@@ -10,14 +10,18 @@ The data dir: where everything lives.
     run/            lock files, and one file per running process that says where it listens
 """
 
-import os
+import contextlib
 import secrets
+import time
 from pathlib import Path
 
 import platformdirs
 
 from storage import files
 from storage.errors import ConfigError
+
+_KEY_BYTES = 32
+_ABANDONED_S = 3600  # no write takes that long
 
 
 def default() -> Path:
@@ -40,22 +44,31 @@ class DataDir:
 
     def prepare(self) -> "DataDir":
         """
-        Make the folders, 0700, and set the umask so that every later file is 0600.
+        Make the folders, 0700, and clear away what a killed process left half-written.
 
-        Raises ConfigError if the place cannot be trusted.
+        The umask stays as it is: an agent that this process starts inherits it. Raises
+        ConfigError if the place cannot be trusted.
         """
-        os.umask(0o077)
         for folder in (self.root, self.spool, self.run):
             files.private_folder(folder)
+            for path in folder.glob(f".*{files.FRESH_SUFFIX}"):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.lstat().st_mtime > _ABANDONED_S:
+                        path.unlink()
         return self
 
     def hmac_key(self) -> bytes:
-        """32 bytes, made at first use. Raises ConfigError if the file is damaged."""
-        if not self._key.exists():
-            with files.locked(self.run / "hmac.lock", wait=True):
-                if not self._key.exists():
-                    files.replace(self._key, secrets.token_bytes(32))
-        key = self._key.read_bytes()
-        if len(key) != 32:
-            raise ConfigError(f"{self._key} holds {len(key)} bytes instead of 32: remove it")
+        """32 bytes, made at first use. Raises ConfigError if the file cannot be used."""
+        try:
+            if not self._key.exists():
+                with files.locked(self.run / "hmac.lock", wait=True):
+                    if not self._key.exists():
+                        files.replace(self._key, secrets.token_bytes(_KEY_BYTES))
+            key = self._key.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{self._key} cannot be read: {error.strerror}") from error
+        if len(key) != _KEY_BYTES:
+            raise ConfigError(
+                f"{self._key} holds {len(key)} bytes instead of {_KEY_BYTES}: remove it"
+            )
         return key

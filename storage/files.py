@@ -11,6 +11,8 @@ from pathlib import Path
 
 from storage.errors import Busy, ConfigError, StoreError
 
+FRESH_SUFFIX = ".new"  # of a hidden file that will replace another one
+
 _PROBED_S = 0.2  # for how long `take` puts up with other processes asking `is_locked`
 
 
@@ -20,7 +22,7 @@ def replace(path: Path, data: bytes) -> None:
 
     Raises StoreError if the disk refuses.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{FRESH_SUFFIX}")
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:

@@ -45,6 +45,6 @@ def raw(identifier: str) -> bytes:
     Raises ValueError if it is none.
     """
     value = bytes.fromhex(identifier.replace("-", ""))
-    if len(value) != 16:
-        raise ValueError(f"not an id of 16 bytes: {identifier!r}")
+    if len(value) != 16 or text(value) != identifier:
+        raise ValueError(f"not an id in its usual text form: {identifier!r}")
     return value

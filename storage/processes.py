@@ -2,9 +2,10 @@
 The running processes of a data dir: each says where it listens and how it is.
 
     run/<role>-<pid>.json   what `Announcement` holds
-    run/<role>-<pid>.lock   held for as long as the process lives; without a holder the pair is stale
+    run/<role>-<pid>.lock   held for as long as the process lives; the pair is stale without
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ import msgspec
 
 from storage import files
 from storage.datadir import DataDir
+from storage.errors import Busy
 
 Role = Literal["up", "proxy", "server"]
 
@@ -38,10 +40,16 @@ class Announcement:
     """Keeps the file of this process; `withdraw` or the process's end takes it back."""
 
     def __init__(self, datadir: DataDir, process: Process) -> None:
+        """Raises StoreError if the disk refuses."""
+        _clear_stale(datadir)
         self._path = datadir.run / f"{process.role}-{process.pid}.json"
-        self._lock = files.take(self._path.with_suffix(".lock"))
+        self._lock = files.take(_lock_of(self._path))
         self.process = process
-        files.replace(self._path, msgspec.json.encode(process))
+        try:
+            files.replace(self._path, msgspec.json.encode(process))
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def update(self, **changes: object) -> None:
         """Replace fields of the announcement. Raises StoreError if the disk refuses."""
@@ -51,8 +59,9 @@ class Announcement:
             self.process = changed
 
     def withdraw(self) -> None:
+        """To be called once."""
         self._path.unlink(missing_ok=True)
-        self._path.with_suffix(".lock").unlink(missing_ok=True)
+        _lock_of(self._path).unlink(missing_ok=True)
         os.close(self._lock)
 
 
@@ -60,7 +69,7 @@ def running(datadir: DataDir) -> list[Process]:
     """What runs now on this data dir; files of dead processes are passed over."""
     found = []
     for path in sorted(datadir.run.glob("*-*.json")):
-        if files.is_locked(path.with_suffix(".lock")) and (process := _read(path)):
+        if files.is_locked(_lock_of(path)) and (process := _read(path)):
             found.append(process)
     return found
 
@@ -68,5 +77,19 @@ def running(datadir: DataDir) -> list[Process]:
 def _read(path: Path) -> Process | None:
     try:
         return _DECODE.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None  # withdrawn this moment, or of another version
+
+
+def _clear_stale(datadir: DataDir) -> None:
+    """Remove what dead processes left behind."""
+    for path in datadir.run.glob("*-*.json"):
+        # A process takes its lock before it writes its file, so one without a holder is dead.
+        if not files.is_locked(_lock_of(path)):
+            with contextlib.suppress(Busy, OSError), files.locked(_lock_of(path)):
+                path.unlink(missing_ok=True)
+                _lock_of(path).unlink(missing_ok=True)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
