@@ -1,5 +1,7 @@
 """What the five wire formats' modules share: lenient reading of JSON, refusals, the record."""
 
+import msgspec
+
 from .plan import Ask, Plan, Refusal
 from .records import Answered, Headers, Usage
 from .reply import Reply
@@ -30,7 +32,10 @@ def side_call(system: object) -> bool:
 def planned(request: Request, ask: Ask) -> Plan:
     """The plan for a call; its scenario goes on the exchange's record."""
     request.exchange.scenario = ask.scenario[0]
-    return request.scripts.plan(ask)
+    plan = request.scripts.plan(ask)
+    if plan.coding and plan.coding not in (request.header("accept-encoding") or ""):
+        return msgspec.structs.replace(plan, coding=None)  # as servers do
+    return plan
 
 
 def answered(

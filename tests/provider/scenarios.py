@@ -82,7 +82,7 @@ def _big(ask: Ask, argument: str) -> Plan:
 
 
 def _coded(ask: Ask, argument: str) -> Plan:
-    """An answer in the content coding of the argument: gzip, br or zstd."""
+    """An answer in the content coding of the argument, if the client accepts it."""
     return _text(GREETING, coding=argument or "gzip")
 
 

@@ -144,6 +144,13 @@ def test_coded_stream(client, wire, coding) -> None:
     assert told(wire, events(response.text))[0] == GREETING
 
 
+def test_coding_that_the_client_does_not_accept_is_not_used(client) -> None:
+    path, body = request("chat", "SCENARIO:coded:br", stream=True)
+    response = client.post(path, json=body, headers={"accept-encoding": "gzip"})
+    assert "content-encoding" not in response.headers
+    assert told("chat", events(response.text))[0] == GREETING
+
+
 def test_usage_and_ids_differ_from_answer_to_answer(client, provider) -> None:
     path, body = request("anthropic", "hi", stream=True)
     before = len(provider.calls())
