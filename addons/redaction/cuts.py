@@ -90,8 +90,7 @@ class Fingerprint:
     def running(self, data: bytes = b"") -> "Hidden":
         """A hash to go on with, of `data` so far."""
         hidden = Hidden(self._key)
-        if data:
-            hidden.update(data)
+        hidden.update(data)
         return hidden
 
     def cut(self, place: Place, span: Span, offset: int = 0) -> Cut:
@@ -115,24 +114,24 @@ class Hidden:
     nothing for a body without a cut.
     """
 
-    __slots__ = ("_mac", "any")
+    __slots__ = ("_key", "_mac")
 
     def __init__(self, key: bytes) -> None:
-        self._mac = hmac.new(key, digestmod="sha256")
-        self.any = False
+        self._key = key
+        self._mac: hmac.HMAC | None = None
 
     def add(self, offset: int, data: bytes) -> None:
-        self.any = True
-        self._mac.update(_SPAN.pack(offset, len(data)) + data)
+        self.update(_SPAN.pack(offset, len(data)) + data)
 
     def update(self, data: bytes) -> None:
         """The next bytes of one hidden range that goes on to the end of its body."""
-        self.any = True
-        self._mac.update(data)
+        if data:
+            self._mac = self._mac or hmac.new(self._key, digestmod="sha256")
+            self._mac.update(data)
 
     def hex(self) -> str | None:
         """64 hex digits; None if nothing was cut."""
-        return self._mac.hexdigest() if self.any else None
+        return self._mac.hexdigest() if self._mac else None
 
 
 def outermost(spans: Iterable[Span]) -> list[Span]:

@@ -159,7 +159,8 @@ class Index:
     def __init__(self) -> None:
         self._owners: dict[bytes, list[bytes]] = {}
         self._groups = [_Group(stride) for stride in (*_STRIDES, 0)]
-        self._starts: dict[bytes, list[bytes]] = {}  # needles by each of their first 1 to 4 bytes
+        # Needles by their first byte, first two, three and four bytes.
+        self._starts: list[dict[bytes, list[bytes]]] = [{}, {}, {}, {}]
         self._alphabet = b""  # every byte that occurs in a needle
         self._longest = 0
 
@@ -169,8 +170,8 @@ class Index:
             owners.append(value)
             if len(owners) == 1:
                 self._group(needle).add(needle)
-                for size in range(1, 5):
-                    self._starts.setdefault(needle[:size], []).append(needle)
+                for size, starts in enumerate(self._starts, 1):
+                    starts.setdefault(needle[:size], []).append(needle)
                 # These two never shrink: too large a guess only makes `hold` look a little longer.
                 self._alphabet = bytes({*self._alphabet, *needle})
                 self._longest = max(self._longest, len(needle))
@@ -182,10 +183,10 @@ class Index:
             if not owners:
                 del self._owners[needle]
                 self._group(needle).remove(needle)
-                for size in range(1, 5):
-                    self._starts[needle[:size]].remove(needle)
-                    if not self._starts[needle[:size]]:
-                        del self._starts[needle[:size]]
+                for size, starts in enumerate(self._starts, 1):
+                    starts[needle[:size]].remove(needle)
+                    if not starts[needle[:size]]:
+                        del starts[needle[:size]]
 
     def present(self, data: bytes) -> list[bytes]:
         """The needles that occur in `data`."""
@@ -200,15 +201,21 @@ class Index:
         """Where the longest tail of `data` begins that may be the beginning of a needle."""
         if not data or data[-1] not in self._alphabet:
             return len(data)
-        start = max(0, len(data) - self._longest + 1)
-        tail = data[start:]
-        start += len(tail.rstrip(self._alphabet))
-        for at in range(start, len(data)):
-            rest = data[at:]
-            for needle in self._starts.get(rest[:4], ()):
-                if len(needle) > len(rest) and needle.startswith(rest):
-                    return at
-        return len(data)
+        tail = data[max(0, len(data) - self._longest + 1) :]
+        tail = tail[len(tail.rstrip(self._alphabet)) :]
+        *short, fours = self._starts
+        best = len(tail)
+        for size, starts in enumerate(short, 1):
+            if tail[-size:] in starts:
+                best = len(tail) - size
+        for first, begun in fours.items():
+            at = tail.find(first)
+            while 0 <= at < best:
+                rest = tail[at:]
+                if any(len(n) > len(rest) and n.startswith(rest) for n in begun):
+                    best = at
+                at = tail.find(first, at + 1)
+        return len(data) - len(tail) + best
 
     def _group(self, needle: bytes) -> _Group:
         for group, stride in zip(self._groups, _STRIDES, strict=False):
