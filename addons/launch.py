@@ -21,10 +21,12 @@ from mitmproxy import master, options
 from mitmproxy.addons import block, core, proxyserver, tlsconfig
 
 from addons import baseurl, mending, upstream
+from addons.admission import Admission, Policy
+from addons.connections import Connections
 from addons.disk import DiskGuard, DiskLimits
 from addons.entries import Entries
 from addons.ownports import OwnPorts, literal
-from addons.recorder import Policy, Recorder
+from addons.recorder import Recorder
 from addons.redaction import Redactor
 from addons.scope import Scope
 from addons.scribe import QUEUE_BYTES, Scribe
@@ -138,11 +140,14 @@ class _Proxy:
         self._own = OwnPorts(datadir)
         self._entries = Entries(self._scribe, self._control)
         self._server = proxyserver.Proxyserver()  # type: ignore[no-untyped-call]
-        self._recorder = Recorder(
-            self._entries, self._policy(), self._own, lambda: self._server.connections
+        self._policy = self._told()
+        admission = Admission(self._policy, self._entries.rules, self._control, self._own)
+        self._connections = Connections(
+            self._entries, admission, self._policy, lambda: self._server.connections
         )
+        self._recorder = Recorder(self._entries, admission, self._policy, self._connections)
 
-    def _policy(self) -> Policy:
+    def _told(self) -> Policy:
         settings = self._settings
         address = literal(settings.host)
         return Policy(
@@ -161,6 +166,8 @@ class _Proxy:
             with self._upstream_roots() as roots:
                 listens = asyncio.Event()
                 await self._serve(self._master(roots, listens), listens, stop, started)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
         finally:
             # Only now: `error` and `websocket_end` of cut streams come after mitmproxy's `done`.
             await asyncio.to_thread(self._scribe.stop)
@@ -187,13 +194,13 @@ class _Proxy:
         logging.getLogger("mitmproxy").setLevel(logging.CRITICAL)  # until it listens
         made = master.Master(options.Options(), with_termlog=False)
         layers = Layers(
-            self._recorder.visitor,
-            self._recorder.pass_through,
+            self._connections.visitor,
+            self._connections.pass_through,
             lambda: self._server.connections,
             http2=settings.http2,
         )
         needed = (core.Core(), block.Block(), self._server, layers, tlsconfig.TlsConfig())
-        made.addons.add(*needed, self._recorder, _Listens(listens))  # type: ignore[no-untyped-call]
+        made.addons.add(*needed, self._connections, self._recorder, _Listens(listens))  # type: ignore[no-untyped-call]
         made.options.update(  # type: ignore[no-untyped-call]
             listen_host=settings.host,
             listen_port=settings.port,
@@ -282,7 +289,7 @@ class _Proxy:
         for server in self._server.servers:
             await server.stop()
         await self._until(lambda: not self._busy(), self._settings.drain_s, stop.at_once)
-        self._recorder.draining = True
+        self._connections.draining = True
         for handler in list(self._server.connections.values()):
             client = handler.transports.get(handler.client)
             if client is not None and client.handler is not None:

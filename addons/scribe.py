@@ -95,11 +95,12 @@ class Scribe:
 
     def put(self, log: EntryLog, step: Step, at_ns: int, content: Any, size: int = 0) -> None:
         """Queue a step; `size` is that of the traffic in its content."""
+        size += ITEM_BYTES
         full = self._put_bytes - self._done_bytes + size > self._queue_bytes
         if (full or log.missed is not None) and not self._fits(log, step, at_ns, content, size):
             return
-        self._put_bytes += size + ITEM_BYTES
-        self._queue.append((log, step, at_ns, content, size + ITEM_BYTES))
+        self._put_bytes += size
+        self._queue.append((log, step, at_ns, content, size))
         if not self._awake:
             self._awake = True
             self._wake.set()
@@ -117,16 +118,18 @@ class Scribe:
     def tick(self) -> None:
         """Put down what was lost of entries that never got on record. To be called now and then."""
         if self._nobody.missed is not None:
-            self._fits(self._nobody, EntryLog.gap, time.monotonic_ns(), None, 0)
+            self._fits(self._nobody, EntryLog.gap, time.monotonic_ns(), None, ITEM_BYTES)
 
     def _fits(self, log: EntryLog, step: Step, at_ns: int, content: Any, size: int) -> bool:
         """Decides when the queue is full or was full for this entry."""
         queued = self._put_bytes - self._done_bytes + size
-        if step is EntryLog.open and queued > self._queue_bytes:
+        # Whoever lost something waits for some room, or one gap would become many.
+        room = self._queue_bytes if log.missed is None else self._queue_bytes // 2
+        if step is EntryLog.open and queued > room:
             log.silent = True
             log = self._nobody
         # The end of what is on record is always worth its few bytes.
-        elif log.silent or step is EntryLog.close or queued <= self._queue_bytes:
+        elif log.silent or step is EntryLog.close or queued <= room:
             self._put_missed(log, at_ns)
             return True
         if log.missed is None:
@@ -263,9 +266,9 @@ class Scribe:
 
     def _skip(self, paused: Lost, log: EntryLog, step: Step, at_ns: int, content: Any) -> None:
         paused.add(step, content)
-        if step is EntryLog.open:
-            log.silent = True
-        elif step is EntryLog.close:
+        if not log.is_open:
+            return
+        if step is EntryLog.close:
             self._closed_in_pause.append((log, at_ns, content))
         else:
             log.lost = log.lost or Lost(paused.reason, time.time_ns())

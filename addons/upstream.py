@@ -8,12 +8,30 @@ gets its own name in `Host`, and that name is verified.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from storage.errors import ConfigError
+
+
+class RequestData(Protocol):
+    scheme: bytes
+    host: str
+    port: int
+    path: bytes
+
+
+class Request(Protocol):
+    """What is needed of mitmproxy's request."""
+
+    @property
+    def data(self) -> RequestData: ...
+
+    @property
+    def headers(self) -> MutableMapping[str, str]: ...
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +53,19 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         """Of a gateway."""
         default = 443 if self.scheme == "https" else 80
         return self.to_host if self.to_port == default else f"{self.to_host}:{self.to_port}"
+
+    def redirect(self, request: Request) -> str | None:
+        """Send a request there; returns the name to be verified if it is not the address's own."""
+        name = None
+        if not self.stands_in:
+            request.headers["Host"] = self.host_header
+        elif self.scheme == "https":
+            name = request.data.host
+        # Not by the setters of mitmproxy's request: they change the Host header as well.
+        request.data.scheme = self.scheme.encode()
+        request.data.host, request.data.port = self.to_host, self.to_port
+        request.data.path = self.prefix.encode() + request.data.path
+        return name
 
 
 def parse(argument: str) -> Upstream:
