@@ -111,6 +111,8 @@ class Ingest:
     def _quarantine(
         self, db: Database, failed: Tail, found: SpoolRecord | Damage, error: Exception
     ) -> None:
+        if isinstance(found, Damage):
+            raise error
         _log.error("a record of spool %s goes into the quarantine", failed.writer, exc_info=error)
         tail = Tail(failed.writer, failed.reader)
         with database.write(db):

@@ -33,13 +33,10 @@ class Tail:
                 step.record(one)
         step.write()
 
-    def refuse(self, db: Database, one: SpoolRecord | Damage, reason: str) -> None:
+    def refuse(self, db: Database, record: SpoolRecord, reason: str) -> None:
         """Put a record away unread, in a transaction of the caller."""
         step = _Step(db, self.writer, self._folds)
-        if isinstance(one, Damage):
-            step.damage(one)
-        else:
-            step.refuse(one, step.known_or_none(one.entry), reason)
+        step.refuse(record, step.known_or_none(record.entry), reason)
         step.write()
 
     def close_open(self, db: Database) -> bool:

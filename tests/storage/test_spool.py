@@ -270,6 +270,29 @@ def test_a_damaged_stretch_longer_than_the_limit_is_one_damage(tmp_path):
     assert contents(found) == [b"b"]
 
 
+def test_magics_in_a_damaged_stretch_are_looked_at_and_passed_over(tmp_path):
+    folder = dead(tmp_path, [b"WSP1" * 20 + flat(chunk(5, b"x"))[:-1], b"last"])
+
+    def break_head(data):
+        data[6] ^= 1
+
+    spoil(folder, break_head)
+    assert contents(drain(SpoolReader(folder))) == [b"last"]
+
+
+def test_a_segment_that_vanishes_is_nothing(tmp_path):
+    folder = dead(tmp_path, [b"0"])
+    spool.segment_path(folder, 1).unlink()
+    spool.segment_path(folder, 1).symlink_to(tmp_path / "none")
+    assert SpoolReader(folder).read() == []
+
+
+def test_a_dead_writer_whose_log_is_not_read_is_not_removed(tmp_path):
+    folder = dead(tmp_path, [b"0"])
+    assert not SpoolReader(folder).remove()
+    assert contents(drain(SpoolReader(folder))) == [b"0"]
+
+
 # --- a living writer -----------------------------------------------------------------------------
 
 
@@ -616,6 +639,27 @@ def test_a_refused_sync_is_a_store_error_and_can_be_repeated(tmp_path, monkeypat
     writer.sync()
     assert len(calls) == 1 + len(spool.segments(writer.folder)) + 1  # and the folder
     writer.close()
+
+
+def test_a_segment_that_begins_during_a_sync_is_synced_by_the_next(tmp_path, monkeypatch):
+    writer = SpoolWriter(tmp_path, segment_bytes=1)
+    for number in range(2):
+        writer.append(chunk(number, b"x"))
+    real, calls = os.fsync, []
+
+    def append_meanwhile(handle):
+        calls.append(handle)
+        if len(calls) == 1:
+            writer.append(chunk(2, b"x"))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", append_meanwhile)
+    writer.sync()
+    first = len(calls)
+    writer.sync()
+    assert (first, len(calls) > first) == (3, True)
+    writer.close()
+    assert len(drain(SpoolReader(writer.folder))) == 3
 
 
 def test_a_cut_that_fails_is_made_up_for_before_the_next_append(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@ import pytest
 
 from addons.ingest import Ingest
 from storage import envelope, ids, sessions, spool, traffic
+from storage.errors import StoreError
 from storage.records import EntryOpened, Gap, Timing
 from tests.addons.ingest.spooling import STARTED_NS, Log
 
@@ -106,14 +107,19 @@ def test_an_open_entry_shows_what_it_has_by_now(db, log, session, ingest):
     log.end()
 
 
-def test_bodies_longer_than_a_step_and_a_clock_longer_than_a_run(db, log, session, ingest):
+@pytest.mark.parametrize("limit_bytes", [100_000, 4 << 20])
+def test_bodies_longer_than_a_step_and_a_clock_longer_than_a_run(
+    db, datadir, log, session, ingest, limit_bytes
+):
     entry = log.entry(session).response()
     data = [bytes([number % 251]) * 5000 for number in range(700)]
     for one in data:
         entry.chunk("response", one)
     entry.end("response", 3_500_000).close()
     log.end()
-    ingest()
+    one = Ingest(datadir)
+    one._limit_bytes = limit_bytes
+    ingest(one)
     assert body(db, entry.id, "response") == b"".join(data)
     chunks = traffic.frames(db.conn, entry.id, side="response")
     assert [one.number for one in chunks] == list(range(700))
@@ -252,6 +258,40 @@ def test_writers_whose_folder_is_gone_are_finished_too(db, datadir, session, ing
     ingest(Ingest(datadir))
     assert traffic.get(db.conn, entry.id).outcome == "proxy_killed"
     assert rows(db, "select * from spool_positions") == []
+
+
+def test_a_folder_that_vanishes_is_no_reason_to_stop(db, datadir, session, ingest):
+    log, other = Log(datadir), Log(datadir)
+    log.entry(session).response()
+    log.append()
+    ingest()
+    for path in log.folder.iterdir():
+        path.unlink()
+    log.folder.rmdir()
+    entry = other.entry(session).exchange()
+    other.end()
+    ingest()
+    assert traffic.get(db.conn, entry.id).outcome == "complete"
+    with pytest.raises(StoreError):
+        log.end()
+
+
+def test_a_name_that_is_used_again_at_once_is_gone_on_with(db, datadir, session, ingest):
+    log = Log(datadir, name="w")
+    entry = log.entry(session).response()
+    log.end()
+    one = Ingest(datadir)
+    one.step(db)
+    again = Log(datadir, name="w")
+    again.records.append(entry_record(entry, b"more"))
+    again.append()
+    ingest(one)
+    assert traffic.get(db.conn, entry.id).response_bytes == 4
+    again.end()
+
+
+def entry_record(entry, data):
+    return spool.pack_chunk(entry.raw, entry.number, "response-chunk", 0, len(data), data)
 
 
 def test_full_segments_go_as_soon_as_they_are_committed(db, datadir, session, ingest):
@@ -396,6 +436,19 @@ def test_records_without_their_open_are_put_away(db, log, session, ingest):
     ingest()
     assert quarantine(db) == [(entry.id, "its entry is unknown", None)] * 2
     assert rows(db, "select count(*) from entries") == [(0,)]
+
+
+def test_an_entry_whose_state_is_lost_takes_no_more(db, log, session, ingest):
+    entry = log.entry(session).response()
+    log.append()
+    ingest()
+    db.conn.execute("delete from folds")
+    db.conn.commit()
+    entry.close()
+    log.append()
+    ingest()
+    assert quarantine(db) == [(entry.id, "how far its entry was is lost", None)]
+    log.end()
 
 
 def test_an_entry_belongs_to_one_writer(db, datadir, session, ingest):
