@@ -17,17 +17,23 @@ from sqlite_utils import Database
 from storage.errors import StoreError
 from storage.schema import migrations
 
+CHECKPOINT_BYTES = 4 << 20
+
 _WRITER_WAIT_S = 1.0  # per try; the store tries again
 _READER_WAIT_S = 5.0
 
 # auto_vacuum counts only before the first table. secure_delete is ON, not FAST: FAST leaves the
 # pages of long rows as they are on the freelist, from where they come back as the slack of others.
-# temp_store keeps what SQLite sorts out of files that nobody sweeps.
+# temp_store keeps what SQLite sorts out of files that nobody sweeps. A checkpoint inside a commit
+# would make that transaction several times as long: `checkpoint` is called between them, and the
+# automatic one is a safety net at 64 MB. With the size limit the WAL's size tells its content.
 _WRITER_PRAGMAS = (
     "pragma auto_vacuum = incremental",
     "pragma secure_delete = on",
     "pragma temp_store = memory",
     "pragma journal_mode = wal",
+    "pragma wal_autocheckpoint = 16000",
+    "pragma journal_size_limit = 0",
     "pragma synchronous = full",
 )
 _READER_PRAGMAS = (
@@ -123,6 +129,19 @@ def snapshot(conn: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def path_of(db: Database) -> Path:
     """The file of a writing connection."""
     return Path(db.conn.execute("pragma database_list").fetchone()[2])
+
+
+def log_bytes(path: Path) -> int:
+    """Size of the WAL of the database at `path`."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def checkpoint(db: Database) -> None:
+    """Move what no reader needs from the WAL into the database. Not inside a transaction."""
+    db.conn.execute("pragma wal_checkpoint(passive)").fetchall()
 
 
 def truncate_log(db: Database) -> bool:

@@ -37,7 +37,7 @@ def scrub(db: Database, path: Path, first: int, until: Callable[[], bool]) -> in
     right after `database.truncate_log`: if something is in the WAL again nothing is done.
     """
     with database.write(db):  # nobody else writes meanwhile
-        if _log_bytes(path):
+        if database.log_bytes(path):
             return first
         file = _descriptor(path)
         try:
@@ -92,10 +92,3 @@ def _descriptor(path: Path) -> int:
     if key not in _kept:
         _kept[key] = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     return _kept[key]
-
-
-def _log_bytes(path: Path) -> int:
-    try:
-        return path.with_name(path.name + "-wal").stat().st_size
-    except FileNotFoundError:
-        return 0

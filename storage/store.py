@@ -196,6 +196,7 @@ class _WriterThread:
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="storage-writer", daemon=True)
         self._generation = control.ControlReader(datadir.control).current().generation
+        self._log_bytes = 0  # size of the WAL at the latest checkpoint
         self._step_failure: str | None = None
         self._failed_steps = 0
         self._control_failure: str | None = None
@@ -254,6 +255,7 @@ class _WriterThread:
             if call is None:
                 return
             self._answer(db, call)
+            self._checkpoint(db)
             if self._background and now - due > _STARVED_S:
                 due = self._step(db)
 
@@ -314,7 +316,16 @@ class _WriterThread:
                 self._step_failure, self._failed_steps = None, 0
             except Exception as error:  # noqa: BLE001 - a fault in one step must not end ingest
                 pause_s = self._step_failed(db, error)
+            self._checkpoint(db)
         return time.monotonic() + pause_s
+
+    def _checkpoint(self, db: Database) -> None:
+        """Keep the WAL short, between transactions."""
+        log_bytes = database.log_bytes(self._datadir.database)
+        if log_bytes > database.CHECKPOINT_BYTES and log_bytes != self._log_bytes:
+            with contextlib.suppress(sqlite3.Error):  # the next one does it
+                database.checkpoint(db)
+        self._log_bytes = log_bytes
 
     def _step_failed(self, db: Database, error: Exception) -> float:
         db.rollback()

@@ -1,13 +1,14 @@
 """The writer thread: order, transactions, locks by others, faults, and the control file."""
 
 import logging
+import random
 import sqlite3
 import threading
 from concurrent.futures import wait
 
 import pytest
 
-from storage import sessions
+from storage import database, sessions
 from storage.control import ControlReader
 from storage.datadir import DataDir
 from storage.errors import Busy, NotFound, StoreError
@@ -264,6 +265,24 @@ class TestLockedByAnotherProcess:
             assert done.wait(SECONDS)
             release.join()
             assert tombs(store) == ["step"]
+
+
+class TestLog:
+    def test_stays_short(self, datadir, store):
+        def grow(db, number):
+            data = random.Random(number).randbytes(1 << 20)
+            db.execute(
+                "insert into quarantine (id, writer, segment, position, reason, payload)"
+                " values (?, 'w', 1, 1, 'test', ?)",
+                [str(number), data],
+            )
+
+        sizes = []
+        for number in range(40):
+            store.call(grow, number).result(SECONDS)
+            sizes.append(database.log_bytes(datadir.database))
+        assert max(sizes) < 2 * database.CHECKPOINT_BYTES
+        assert datadir.database.stat().st_size > 30 << 20
 
 
 class TestControlFile:
