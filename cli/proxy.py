@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from cli import options, supervised
+from cli import options, running, supervised
 from cli.errors import say
 from cli.settings import Settings, load
 from storage.datadir import DataDir
@@ -25,6 +25,8 @@ def proxy(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
 
     datadir.prepare()
     settings = supervised.receive() if is_supervised else load(datadir, flags, os.environ)
+    if not is_supervised:
+        running.check_free(settings.host, settings.proxy_port, "--proxy-port")
     asyncio.run(_proxy(datadir, settings, is_supervised=is_supervised))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from cli import options, supervised, token, version
+from cli import options, running, supervised, token, version
 from cli.errors import say
 from cli.settings import Settings, load
 from storage.datadir import DataDir
@@ -21,6 +21,8 @@ def serve(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
     """Run the server alone: API, viewer, and the reading of what was spooled."""
     datadir.prepare()
     settings = supervised.receive() if is_supervised else load(datadir, flags, os.environ)
+    if not is_supervised:
+        running.check_free(settings.host, settings.port, "--port")
     _serve(datadir, settings, is_supervised=is_supervised)
 
 

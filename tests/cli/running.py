@@ -9,6 +9,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from cli.main import wirescribe
 from storage import processes
 from storage.datadir import DataDir
 
@@ -87,6 +90,13 @@ class Place:
             **options,
         )
 
+    def here(self, *arguments, more=None, **options):
+        """As `wirescribe`, in this process: for commands that only talk."""
+        runner = CliRunner(env=self.environ | (more or {}))
+        done = runner.invoke(wirescribe, arguments, prog_name="wirescribe", **options)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
     def up(self, *arguments):
         return Up(self, *arguments)
 
@@ -109,7 +119,7 @@ class Up:
     def __init__(self, place, *arguments):
         self.place = place
         self.log = place.home / "up.log"
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self.process = place.start("up", *arguments, stdout=log, stderr=log, text=False)
 
     def __enter__(self):
