@@ -35,6 +35,10 @@ def request(captured: Captured) -> Iterator[bytes]:
 def response(captured: Captured) -> Iterator[bytes]:
     """`,"content":{...}`; always there, as HAR wants it."""
     mime_type = _mime_type(captured.entry.response_headers or ()) or "x-unknown"
+    if har_heads.is_event_stream(captured.entry):
+        # Chrome drops `_eventSourceMessages` where a charset stands here (seen with 156), and it
+        # says nothing: event streams are UTF-8.
+        mime_type = har_heads.EVENT_STREAM
     yield b',"content":' + _open_object({"mimeType": mime_type})
     if captured.entry.kind != "http":
         yield b',"size":0,"text":""}'

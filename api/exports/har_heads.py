@@ -6,6 +6,8 @@ import email.utils
 from api.exports import har_times
 from storage.records import Entry, Headers
 
+EVENT_STREAM = "text/event-stream"
+
 
 def request(entry: Entry) -> dict[str, object]:
     """HAR's request, without its `postData`."""
@@ -63,7 +65,7 @@ def resource_type(entry: Entry) -> str:
 
 def is_event_stream(entry: Entry) -> bool:
     content_type = value_of(entry.response_headers or (), b"content-type") or b""
-    return content_type.partition(b";")[0].strip().lower() == b"text/event-stream"
+    return content_type.partition(b";")[0].strip().lower() == EVENT_STREAM.encode()
 
 
 def value_of(headers: Headers, name: bytes) -> bytes | None:

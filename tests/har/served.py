@@ -75,6 +75,16 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
         change(har)
         return json.dumps(har).encode()
 
+    def without(self, part: str) -> "Served":
+        """The same without one entry."""
+        at = self.index(part)
+        assert at < self.paced_index
+        expected = [view for number, view in enumerate(self.expected) if number != at]
+        document = self.altered(lambda har: har["log"]["entries"].pop(at))
+        return msgspec.structs.replace(
+            self, document=document, expected=expected, paced_index=self.paced_index - 1
+        )
+
     def index(self, part: str) -> int:
         """Which entry has this in its URL."""
         found = [at for at, view in enumerate(self.expected) if part in view.url]
@@ -345,7 +355,7 @@ def _view(entry: dict[str, Any], exchange: Exchange, clocks: _Clocks) -> View:
         method=exchange.method,
         url=f"{scheme}://{HOST}{exchange.target}",
         status=exchange.status or 0,
-        mime_type=_value(exchange.reply_headers, "content-type"),
+        mime_type=_mime_type(exchange),
         request=_plain(exchange.body, exchange.header("content-encoding")),
         response=_plain(exchange.reply_body, _value(exchange.reply_headers, "content-encoding")),
         frames=_frames(exchange, clocks.frames),
@@ -364,6 +374,12 @@ def _shown(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
             value = f"{key}={'*' * len(secret)};{rest}"
         shown.append((name, value))
     return shown
+
+
+def _mime_type(exchange: Exchange) -> str | None:
+    """As DevTools show it: that of an event stream has no charset, for it has no choice."""
+    value = _value(exchange.reply_headers, "content-type")
+    return "text/event-stream" if value and value.startswith("text/event-stream") else value
 
 
 def _value(headers: list[tuple[str, str]], wanted: str) -> str | None:
