@@ -9,14 +9,14 @@ A segment is a sequence of records; storage.envelope says what is in one.
 
 import contextlib
 import errno
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
-from storage import envelope, files, ids
+from storage import files, ids
 from storage.envelope import FORMAT as FORMAT
 from storage.envelope import MAX_DATA as MAX_DATA
 from storage.envelope import MAX_RECORD as MAX_RECORD
@@ -28,12 +28,12 @@ from storage.envelope import pack_chunk as pack_chunk
 from storage.envelope import pack_decoded as pack_decoded
 from storage.envelope import pack_message as pack_message
 from storage.errors import Busy, StoreError
+from storage.segment import Damage as Damage
+from storage.segment import Window
 
 SEGMENT_BYTES = 16 << 20
 
 _IOV = 512  # buffers of one system call
-_READ_BYTES = 4 << 20  # of one system call
-_WHOLE = 1 << 40  # more than any segment holds
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -214,20 +214,6 @@ class Position(msgspec.Struct, frozen=True, order=True):
     offset: int = 0
 
 
-class Damage(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    Bytes of a segment that hold no sound record, or a sound record that is no valid payload.
-
-    `payload` is given in the second case, for the quarantine.
-    """
-
-    segment: int
-    offset: int
-    size_bytes: int | None  # None: whole segments are missing
-    reason: str
-    payload: bytes | None = None
-
-
 class SpoolReader:
     """Reads one writer's log from a position on; keeps no lock and writes nothing."""
 
@@ -250,9 +236,13 @@ class SpoolReader:
                     total += size
         return total
 
-    def read(self, limit_bytes: int = 4 << 20) -> list[SpoolRecord | Damage]:
+    def read(
+        self, limit_bytes: int = 4 << 20, limit_records: int = 1 << 20
+    ) -> list[SpoolRecord | Damage]:
         """
-        The records from the position on, in order, some `limit_bytes` of them; moves the position.
+        The records from the position on, in order; moves the position behind them.
+
+        They begin in the next `limit_bytes`, and are no more than `limit_records`.
 
         [] means: nothing more for now, or for ever if the writer is dead. What is torn at the end
         of a living writer's newest segment is left for the next call; of a dead one it is Damage.
@@ -269,7 +259,8 @@ class SpoolReader:
             if number > self.position.segment:
                 found += self._missing(number)
                 self.position = Position(number, 0)
-            found += self._read_segment(number, limit_bytes, growing=live and number == numbers[-1])
+            growing = live and number == numbers[-1]
+            found += self._read_segment(number, limit_bytes, limit_records, growing=growing)
             if found:
                 break
         return found
@@ -312,101 +303,14 @@ class SpoolReader:
         return [Damage(segment=expected, offset=0, size_bytes=None, reason=reason)]
 
     def _read_segment(
-        self, number: int, limit_bytes: int, *, growing: bool
+        self, number: int, limit_bytes: int, limit_records: int, *, growing: bool
     ) -> list[SpoolRecord | Damage]:
         try:
             with segment_path(self.folder, number).open("rb", buffering=0) as file:
-                window = _Window(file, number, self.position.offset, limit_bytes)
-                found = list(window.records(limit_bytes, growing=growing))
+                window = Window(file, number, self.position.offset, limit_bytes)
+                records = window.records(limit_bytes, growing=growing)
+                found = list(itertools.islice(records, limit_records))
         except FileNotFoundError:
             return []
         self.position = Position(number, window.start + window.offset)
         return found
-
-
-class _Window:
-    """The part of a segment that is in memory: it begins at `start` and grows by need."""
-
-    def __init__(self, file: BinaryIO, segment: int, start: int, size_bytes: int) -> None:
-        self._file = file
-        self._segment = segment
-        self.start = start
-        self.offset = 0  # of the next record, from `start`
-        file.seek(start)
-        self._data = b""
-        self._reaches(size_bytes)
-
-    def records(self, limit_bytes: int, *, growing: bool) -> Iterator[SpoolRecord | Damage]:
-        """What begins in the first `limit_bytes`; `offset` goes behind it."""
-        while self.offset < limit_bytes and self._reaches(self.offset + 1):
-            if growing and self._data[self.offset] == 0:
-                return  # its writer is at it
-            payload = self._payload(self.offset)
-            if payload is None:
-                after = self._next_sound(growing=growing)
-                if after is None and growing:
-                    return  # torn, or still being written: wait
-                size = (len(self._data) if after is None else after) - self.offset
-                yield self._damage(size, "damaged bytes")
-            else:
-                size = envelope.HEAD.size + len(payload)
-                try:
-                    yield envelope.open_payload(payload, self._segment, self.start + self.offset)
-                except ValueError as error:
-                    yield self._damage(size, str(error), payload)
-            self.offset += size
-
-    def _reaches(self, end: int) -> bool:
-        """Whether the segment has `end` bytes from `start` on; they are in memory then."""
-        while len(self._data) < end:
-            more = self._file.read(min(end - len(self._data), _READ_BYTES))
-            if not more:
-                return False
-            self._data += more
-        return True
-
-    def _payload(self, offset: int) -> bytes | None:
-        """The payload of the sound record at `offset`, or None."""
-        self._reaches(offset + envelope.HEAD.size)
-        head = envelope.head_at(self._data, offset)
-        if head is None or not self._reaches(offset + head.record_bytes):
-            return None
-        return envelope.payload_at(self._data, offset, head)
-
-    def _next_sound(self, *, growing: bool) -> int | None:
-        """
-        Where the first record after the damage at `offset` begins; None if there is none (yet).
-
-        With the head of the damaged record sound, its length is trusted: its payload may be a part
-        of some other spool that travelled through the proxy.
-        """
-        head = envelope.head_at(self._data, self.offset)
-        if head is not None:
-            after = self.offset + head.record_bytes
-            if not self._reaches(after):
-                return None
-            if not self._reaches(after + 1) or (growing and self._data[after] == 0):
-                return after
-            if self._payload(after) is not None:
-                return after
-        self._reaches(_WHOLE)
-        found = self.offset + 1
-        while (found := self._data.find(envelope.MAGIC[1:], found + 1)) >= 0:
-            begin = found - 1
-            candidate = envelope.head_at(self._data, begin)
-            if candidate is None:
-                continue
-            if growing and not candidate.published:
-                return None  # its writer is at it, and what follows belongs to it
-            if envelope.payload_at(self._data, begin, candidate) is not None:
-                return begin
-        return None
-
-    def _damage(self, size: int, reason: str, payload: bytes | None = None) -> Damage:
-        return Damage(
-            segment=self._segment,
-            offset=self.start + self.offset,
-            size_bytes=size,
-            reason=reason,
-            payload=payload,
-        )

@@ -17,12 +17,13 @@ from addons.ingest.tail import Tail
 from storage import database, raw, removal, spool
 from storage.datadir import DataDir
 from storage.errors import WirescribeError
-from storage.spool import Damage, SpoolReader, SpoolRecord
+from storage.spool import Damage, Position, SpoolReader, SpoolRecord
 
 _PAUSE_S = 0.05  # to the next look when nothing was there
 _WORK_S = 0.025  # aim for a step without its commit, so that hardly one takes twice as long
 _LEAST_BYTES = 64 << 10  # of a step
 _MOST_BYTES = 4 << 20
+_MOST_RECORDS = 2000
 _SWEPT_EACH_S = 0.2  # deletion goes on beside the busiest log
 
 _log = logging.getLogger("wirescribe")
@@ -58,7 +59,7 @@ class Ingest:
         for tail in self._in_turn(db):
             self._last = tail.writer  # first: a log that fails does not keep the others waiting
             started_s, before = time.monotonic(), tail.reader.position
-            found = tail.reader.read(self._limit_bytes)
+            found = tail.reader.read(self._limit_bytes, _MOST_RECORDS)
             if found:
                 self._ingest(db, tail, found, started_s)
                 return 0.0
@@ -94,7 +95,9 @@ class Ingest:
     ) -> None:
         try:
             with database.write(db):
-                tail.take(db, found)
+                left = tail.take(db, found, started_s + 1.5 * _WORK_S)
+                if left is not None:
+                    tail.reader.position = Position(left.segment, left.offset)
                 raw.set_position(db, tail.writer, tail.reader.position)
                 worked_s = time.monotonic() - started_s
         except Exception as error:  # whatever a record may do to us, it must not stop the log
@@ -121,7 +124,7 @@ class Ingest:
 
     def _pace(self, worked_s: float) -> None:
         """Take more or less at once, as the machine can."""
-        change = min(max(_WORK_S / worked_s, 0.5), 2.0)
+        change = min(max(_WORK_S / max(worked_s, 1e-6), 0.5), 2.0)
         fitting = int(self._limit_bytes * change) + 1
         least = min(self._limit_bytes * 2, _LEAST_BYTES)
         self._limit_bytes = min(max(fitting, least), _MOST_BYTES)

@@ -6,14 +6,16 @@ A fold's memory is small and can be thrown away at any commit: its `Progress` li
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from sqlite_utils import Database
 
+from addons.ingest.progress import DECODER, Flow, Progress
 from storage import bodies, clocks, raw
 from storage.errors import StoreError
 from storage.records import (
+    Body,
     BodyEnd,
     ConnectionTimes,
     Cut,
@@ -33,32 +35,6 @@ _MOST_UNWRITTEN = 1 << 20  # bytes of one body in memory
 class Indigestible(Exception):
     """A sound record that makes no sense where it stands; the text says why."""
 
-
-class Flow(raw.Stored, kw_only=True, omit_defaults=True):
-    """One direction of an entry, and how far ingest is in it."""
-
-    chunks: int = 0
-    ended: bool = False
-    opcode: int | None = None  # of the message that is coming in pieces
-
-
-class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """All that the next record needs to know of those before."""
-
-    session: str
-    started_ns: int
-    number: int = 0  # of the next record
-    offset_ns: int = 0  # of the latest one
-    messages: int = 0
-    broken: bool = False  # something of it is missing
-    answered: bool = False
-    marks: tuple[str, ...] = ()
-    timing: Timing = Timing()
-    request: Flow = msgspec.field(default_factory=Flow)
-    response: Flow = msgspec.field(default_factory=Flow)
-
-
-_PROGRESS = msgspec.msgpack.Decoder(Progress)
 
 _SIZE = Annotated[int, msgspec.Meta(ge=0, le=(1 << 40))]
 _OPCODE = Annotated[int, msgspec.Meta(ge=0, le=15)]
@@ -111,7 +87,7 @@ class Fold:
     @classmethod
     def resume(cls, db: Database, rows: raw.Rows, entry_id: str, state: bytes) -> "Fold":
         """The fold of an entry that is in the tables."""
-        return cls(db, rows, entry_id, _PROGRESS.decode(state))
+        return cls(db, rows, entry_id, DECODER.decode(state))
 
     def opened_at(self, record: SpoolRecord) -> None:
         """Count its first record."""
@@ -329,7 +305,7 @@ class Fold:
         del self._growing[part]
         self._unwritten.pop(part, None)
 
-    def _frame(self, side: Side, opcode: int, offset_ns: int, size: int, body: Any) -> None:
+    def _frame(self, side: Side, opcode: int, offset_ns: int, size: int, body: Body | None) -> None:
         frame = Frame(
             number=self.progress.messages,
             side=side,

@@ -1,5 +1,8 @@
 """One writer's log on its way into the tables: its open entries, and the records of a step."""
 
+import time
+from collections.abc import Sequence
+
 import msgspec
 from sqlite_utils import Database
 
@@ -23,15 +26,27 @@ class Tail:
         self.reader = reader
         self._folds: dict[bytes, Fold] = {}
 
-    def take(self, db: Database, found: list[SpoolRecord | Damage]) -> None:
-        """Fold records and write their rows, in a transaction of the caller."""
+    def take(
+        self, db: Database, found: Sequence[SpoolRecord | Damage], until_s: float
+    ) -> SpoolRecord | None:
+        """
+        Fold records and write their rows, in a transaction of the caller.
+
+        Stops when the monotonic clock is past `until_s`, but not before the first one; returns
+        the record where it stopped, None at the end.
+        """
         step = _Step(db, self.writer, self._folds)
-        for one in found:
+        left = None
+        for count, one in enumerate(found):
             if isinstance(one, Damage):
                 step.damage(one)
+            elif count and time.monotonic() > until_s:
+                left = one
+                break
             else:
                 step.record(one)
         step.write()
+        return left
 
     def refuse(self, db: Database, record: SpoolRecord, reason: str) -> None:
         """Put a record away unread, in a transaction of the caller."""

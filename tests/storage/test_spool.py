@@ -29,9 +29,12 @@ def flat(buffers: spool.Buffers) -> bytes:
     return b"".join(buffers)
 
 
-def drain(reader: SpoolReader, limit_bytes: int = 4 << 20) -> list[SpoolRecord | Damage]:
+def drain(
+    reader: SpoolReader, limit_bytes: int = 4 << 20, limit_records: int = 1 << 20
+) -> list[SpoolRecord | Damage]:
     found = []
-    while got := reader.read(limit_bytes):
+    while got := reader.read(limit_bytes, limit_records):
+        assert len(got) <= limit_records + 1  # segments that are missing come beside
         found += got
     return found
 
@@ -67,14 +70,15 @@ def spoil(folder, change, number=1):
     datas=st.lists(st.binary(max_size=300), max_size=30),
     segment_bytes=st.integers(1, 2000),
     limit_bytes=st.integers(1, 3000),
+    limit_records=st.integers(1, 40),
 )
 @settings(deadline=None)
 def test_what_is_appended_is_read_whatever_the_sizes(
-    tmp_path_factory, datas, segment_bytes, limit_bytes
+    tmp_path_factory, datas, segment_bytes, limit_bytes, limit_records
 ):
     folder = dead(tmp_path_factory.mktemp("spool"), datas, segment_bytes)
     reader = SpoolReader(folder)
-    found = drain(reader, limit_bytes)
+    found = drain(reader, limit_bytes, limit_records)
     assert contents(found) == datas
     assert [one.number for one in found] == list(range(len(datas)))
     assert reader.lag_bytes() == 0

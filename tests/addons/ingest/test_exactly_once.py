@@ -137,6 +137,23 @@ def test_a_server_that_ends_between_any_records_doubles_and_loses_nothing(
         assert dump(db) == expected
 
 
+def test_a_step_that_takes_too_long_stops_and_goes_on_there(
+    template, tmp_path_factory, monkeypatch
+):
+    records = eventful()
+    expected = undisturbed(template, tmp_path_factory, records)
+    datadir = fresh(template, tmp_path_factory)
+    log_of(datadir, records).end()
+    monkeypatch.setattr("addons.ingest._WORK_S", 0.0)
+    with opened(datadir) as db:
+        ingest = Ingest(datadir)
+        ingest.step(db)
+        (count,) = db.conn.execute("select count(*) from entries").fetchone()
+        assert count == 1
+        finish(db, ingest)
+        assert dump(db) == expected
+
+
 @given(records=logs(), others=logs(), data=st.data())
 @settings(
     deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
