@@ -25,6 +25,8 @@ _RAW = (
         name          text not null,
         is_active     integer not null default 0,  -- at most one row has 1
         is_recording  integer not null default 0,
+        is_finishing  integer not null default 0,  -- 1: it stopped recording because another became
+                                                   -- active, so what is open in it may end there
         word          text not null,     -- of the proxy tag
         origin        text not null,     -- user, run, automatic, import
         key           text,              -- of automatic sessions: what they gather; else NULL
@@ -103,7 +105,11 @@ _RAW = (
         dropped_bytes    integer not null default 0
     ) strict
     """,
-    "create index entries_session on entries (session_id, id)",
+    # The filters of traffic.page behind the key: they are decided without the wide row.
+    """
+    create index entries_session on entries
+        (session_id, id, status, kind, method, host, outcome)
+    """,
     "create index entries_open on entries (writer) where outcome is null",
     "create index entries_host on entries (host, id)",
     """
@@ -143,7 +149,7 @@ _RAW = (
     """
     create table folds (               -- where ingest stands in the entries that are open
         entry_id text primary key,
-        state    blob not null         -- msgpack of addons.ingest.folding.Progress
+        state    blob not null         -- msgpack of addons.ingest.progress.Progress
     ) strict, without rowid
     """,
     """

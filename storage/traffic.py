@@ -125,9 +125,10 @@ def page(
         given | {"after": after, "limit": limit + 1},
     ).fetchall()
     entries = [_entry(row) for row in rows[:limit]]
+    is_all = after is None and len(rows) <= limit
     return Page(
         entries=entries,
-        total=_total(conn, given, conditions),
+        total=len(rows) if is_all else _total(conn, given, conditions),
         next=entries[-1].id if len(rows) > limit else None,
     )
 
