@@ -1,5 +1,6 @@
 """An entry as an export sees it: with its cuts, and with credentials cut if that was asked for."""
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +8,7 @@ import msgspec
 
 from addons.redaction import Body, Redactor
 from storage import traffic
-from storage.records import Cut, Entry, Side
+from storage.records import Cut, Entry, Headers, Side
 
 
 class Captured:
@@ -15,7 +16,8 @@ class Captured:
 
     def __init__(self, conn: sqlite3.Connection, entry: Entry, mask: "Mask | None") -> None:
         self.conn = conn
-        self.cuts = list(traffic.cuts(conn, entry.id))
+        self._stored = traffic.cuts(conn, entry.id)
+        self.cuts = list(self._stored)
         self._original = entry  # its target says whether the bodies are credentials
         self._mask = mask
         self.entry = mask.heads(entry, self.cuts) if mask else entry
@@ -35,7 +37,7 @@ class Captured:
         """
         if self._mask is None:
             return iter(pieces)
-        body = self._mask.body(self._original, side, content_encoding)
+        body = self._mask.body(self._original, side, content_encoding, self._stored)
         return _scanned(body, pieces, self.cuts if noting else [])
 
     @property
@@ -63,8 +65,17 @@ def _scanned(body: Body, pieces: Iterable[bytes], cuts: list[Cut]) -> Iterator[b
     yield scanned.data
 
 
+def redactor(key: bytes) -> Redactor:
+    """One for one export; `key` is that of the data dir, so that same secrets have same hashes."""
+    return Redactor(key)
+
+
 class Mask:
-    """Cuts credentials of one session's entries on their way out."""
+    """
+    Cuts credentials of one session's entries on their way out.
+
+    What the proxy has cut stays as it is: its stars are no secret of their own.
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -76,28 +87,34 @@ class Mask:
 
     def heads(self, entry: Entry, cuts: list[Cut]) -> Entry:
         """The entry without credentials in its heads and words."""
-        request = self._redactor.request_head(entry.target, entry.request_headers)
-        response = self._redactor.response_head(entry.response_headers or ())
+        request = self._redactor.request_head(_blank(entry.target), _blanked(entry.request_headers))
+        response = self._redactor.response_head(_blanked(entry.response_headers or ()))
         cuts += request.cuts + response.cuts
+        answered = entry.response_headers
         return msgspec.structs.replace(
             entry,
-            target=request.target,
-            request_headers=request.headers,
-            response_headers=None if entry.response_headers is None else response.headers,
+            target=_starred(entry.target, request.target),
+            request_headers=_all_starred(entry.request_headers, request.headers),
+            response_headers=answered and _all_starred(answered, response.headers),
             reason=None if entry.reason is None else self._redactor.text(entry.reason).data,
             error=self._words(entry.error, cuts),
             close_reason=self._words(entry.close_reason, cuts),
         )
 
-    def body(self, entry: Entry, side: Side, content_encoding: str | None) -> Body:
-        """A scanner for one body of an entry whose heads are those of the store."""
+    def body(
+        self, entry: Entry, side: Side, content_encoding: str | None, stored: Iterable[Cut]
+    ) -> Body:
+        """A scanner for one body; `stored` are the cuts that the proxy made in the entry."""
         headers = entry.request_headers if side == "request" else entry.response_headers or ()
         content_type = next((v for k, v in headers if k.lower() == b"content-type"), b"")
+        target = entry.target.decode("latin-1")
+        parts = (f"{side}-body", f"{side}-decoded")
+        is_cut = any(cut.kind == "oauth-body" and cut.part in parts for cut in stored)
         return self._redactor.body(
             side,
             content_type=content_type.decode("latin-1"),
             content_encoding=content_encoding,
-            is_credential=self._redactor.is_credential(entry.host, entry.target.decode("latin-1")),
+            is_credential=not is_cut and self._redactor.is_credential(entry.host, target),
         )
 
     def message(self, side: Side, number: int, data: bytes, cuts: list[Cut]) -> bytes:
@@ -111,3 +128,29 @@ class Mask:
         scanned = self._redactor.text(words.encode("utf-8", "replace"))
         cuts += scanned.cuts
         return scanned.data.decode("utf-8", "replace")
+
+
+# --- stars of the proxy --------------------------------------------------------------------------
+
+_STARS = re.compile(rb"\*{3,}")
+
+
+def _blank(value: bytes) -> bytes:
+    """As many blanks for stars: a credential that is blank is none."""
+    return _STARS.sub(lambda stars: b" " * len(stars[0]), value)
+
+
+def _starred(before: bytes, after: bytes) -> bytes:
+    """`after` with the stars that `before` had; both are equally long."""
+    if b"***" not in before:
+        return after
+    return bytes(old if old == ord("*") else new for old, new in zip(before, after, strict=True))
+
+
+def _blanked(headers: Headers) -> Headers:
+    return tuple((name, _blank(value)) for name, value in headers)
+
+
+def _all_starred(before: Headers, after: Headers) -> Headers:
+    values = zip(before, after, strict=True)
+    return tuple((name, _starred(old, new)) for (name, old), (_, new) in values)

@@ -2,6 +2,7 @@ import json
 import tracemalloc
 
 from addons.redaction import Redactor
+from api.exports.captured import redactor
 from storage.records import Cut
 from tests.har.recording import JSON, MS, Recording
 from tests.provider import deliver, seeded
@@ -185,6 +186,45 @@ def test_a_redactor_that_is_turned_off_cuts_nothing(recording):
     secretive(recording)
 
     assert KEY.encode() in b"".join(recording.pieces(Redactor(b"k" * 32, enabled=False)))
+
+
+def test_what_the_proxy_cut_is_not_cut_again(recording):
+    """A store without secrets: the same export, with or without a redactor."""
+    scribe = Redactor(b"k" * 32)
+    headers = (
+        (b"authorization", b"Bearer " + KEY.encode()),
+        (b"cookie", b"sid=" + TICKET.encode() + b"; theme=dark"),
+        (b"accept", b"*/*"),
+        JSON,
+    )
+    head = scribe.request_head(b"/v1/oauth/token?key=" + KEY.encode() + b"&n=1", headers)
+    body = scribe.body("response", content_type="application/json", is_credential=True)
+    body.feed(f'{{"access_token":"{TOKEN}","scope":"a"}}'.encode())
+    scanned = body.finish()
+    recording.http(
+        host="platform.claude.com",
+        target=head.target,
+        request_headers=head.headers,
+        chunks=[(1, scanned.data)],
+        cuts=head.cuts + scanned.cuts,
+    )
+    recording.http(request=b'{"text":"%s"}' % (b"*" * len(TOKEN)))
+    recording.ingest()
+
+    assert recording.export(redactor(b"k" * 32)) == recording.export()
+    assert len(head.cuts) == 4
+    assert len(scanned.cuts) == 1
+
+
+def test_what_the_proxy_did_not_cut_is_cut_beside_it(recording):
+    headers = ((b"cookie", b"a=*****; sid=" + TICKET.encode()),)
+    entry = recording.http(request_headers=headers)
+    recording.ingest()
+
+    found = recording.exported(entry, redactor(b"k" * 32))
+
+    assert found["request"]["headers"][0]["value"] == "a=*****; sid=" + "*" * len(TICKET)
+    assert [cut["offsetBytes"] for cut in found["_cuts"]] == [13]
 
 
 # --- memory --------------------------------------------------------------------------------------
