@@ -85,7 +85,8 @@ class Rules:
             return "recorded" if control.automatic else "stopped"
         if session in control.deleted or session not in control.sessions:
             return "deleted"
-        return "recorded" if control.sessions[session].recording else "stopped"
+        known = control.sessions[session]
+        return "recorded" if known.recording or known.finishing else "stopped"
 
 
 def _untagged(control: Control) -> Assignment:

@@ -20,6 +20,8 @@ VERSION = 1
 class SessionControl(msgspec.Struct, frozen=True, kw_only=True):
     recording: bool
     word: str
+    finishing: bool = False  # nothing new is recorded, but what is open goes on to its end: another
+    # session became active, and nobody asked for this one to stop
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):

@@ -143,10 +143,11 @@ def update(
         """
         update sessions
         set name = :name, is_active = :is_active, is_recording = :is_recording,
-            updated_ms = max(updated_ms, :now)
+            is_finishing = is_finishing and not :is_asked, updated_ms = max(updated_ms, :now)
         where id = :id
         """,
         {
+            "is_asked": is_recording is not None,
             "name": before.name if name is None else _name(name, now_ms),
             "is_active": before.is_active if is_active is None else is_active,
             "is_recording": before.is_recording if is_recording is None else is_recording,
@@ -162,7 +163,8 @@ def activate(db: Database, session_id: str, *, used: Collection[str] = ()) -> Se
     Make this session the active one, and recording.
 
     The one that was active before stops recording too, unless its id is in `used`: then an agent
-    that is tagged with it goes on. Raises NotFound, and then nothing has changed.
+    that is tagged with it goes on. What is open in it at that moment may end there (`finishing` of
+    the control file). Raises NotFound, and then nothing has changed.
     """
     get(db.conn, session_id)
     now_ms = _now_ms()
@@ -171,11 +173,12 @@ def activate(db: Database, session_id: str, *, used: Collection[str] = ()) -> Se
         db.execute(
             """
             update sessions
-            set is_active = 0, is_recording = :is_recording, updated_ms = max(updated_ms, :now)
+            set is_active = 0, is_recording = is_recording and :is_used,
+                is_finishing = is_recording and not :is_used, updated_ms = max(updated_ms, :now)
             where id = :id
             """,
             {
-                "is_recording": before.is_recording and before.id in used,
+                "is_used": before.id in used,
                 "now": now_ms,
                 "id": before.id,
             },
@@ -183,7 +186,8 @@ def activate(db: Database, session_id: str, *, used: Collection[str] = ()) -> Se
     db.execute(
         """
         update sessions
-        set is_active = 1, is_recording = 1, updated_ms = max(updated_ms, :now)
+        set is_active = 1, is_recording = 1, is_finishing = 0,
+            updated_ms = max(updated_ms, :now)
         where id = :id
         """,
         {"now": now_ms, "id": session_id},
@@ -215,10 +219,16 @@ def control(conn: sqlite3.Connection) -> Control:
         [since_ms, _DELETED_COUNT],
     ).fetchall()
     known = list_all(conn)
+    rows = conn.execute("select id from sessions where is_finishing = 1").fetchall()
+    finishing = {session_id for (session_id,) in rows}
     return Control(
         active=next((session.id for session in known if session.is_active), None),
         sessions={
-            session.id: SessionControl(recording=session.is_recording, word=session.word)
+            session.id: SessionControl(
+                recording=session.is_recording,
+                word=session.word,
+                finishing=session.id in finishing,
+            )
             for session in known
         },
         deleted=tuple(session_id for (session_id,) in reversed(deleted)),

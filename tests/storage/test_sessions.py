@@ -338,3 +338,15 @@ class OneActive(RuleBasedStateMachine):
 
 TestOneActive = OneActive.TestCase
 TestOneActive.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_what_is_open_may_end_in_a_session_that_another_took_over_from(db):
+    old, new = sessions.create(db), sessions.create(db)
+    sessions.activate(db, old.id)
+    sessions.activate(db, new.id)
+    taken_over = sessions.control(db.conn).sessions[old.id]
+    sessions.update(db, old.id, is_recording=False)
+    asked_to_stop = sessions.control(db.conn).sessions[old.id]
+
+    assert (taken_over.recording, taken_over.finishing) == (False, True)
+    assert (asked_to_stop.recording, asked_to_stop.finishing) == (False, False)
