@@ -130,7 +130,10 @@ class EntryLog:
     @property
     def holds(self) -> bool:
         """Whether redaction holds back a tail that may be the beginning of a known value."""
-        return False
+        return any(
+            flow.body is not None and not flow.ended and flow.body.holds
+            for flow in self._sides.values()
+        )
 
     def take(self) -> Buffers:
         """The packed records since the last call."""
@@ -210,8 +213,13 @@ class EntryLog:
             self._sides[side].size_bytes += gap.size_bytes or 0
         self._pack("gap", at_ns, gap)
 
-    def settle(self, at_ns: int, _content: None = None) -> None:
+    def settle(self, at_ns: int) -> None:
         """Let go of what redaction holds back of bodies that are silent for a while."""
+        for side, flow in self._sides.items():
+            if flow.body is not None and not flow.ended and not flow.cut_off:
+                rest = flow.body.settle()
+                if rest.data or rest.cuts:
+                    self._scanned(side, at_ns, 0, rest)
 
     def close(self, at_ns: int, closing: Closing) -> None:
         for side in self._sides:

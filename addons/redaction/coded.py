@@ -99,6 +99,20 @@ class CodedBody:
             self._look(self._decoder, chunk, cuts)
         return self._give(self._ready(), cuts)
 
+    @property
+    def holds(self) -> bool:
+        return bool(self._held) or self._wire.holds
+
+    def settle(self) -> Scanned:
+        if self._star_at is not None:
+            return Scanned()
+        # More than a few bytes of a value cannot be cut out of coded bytes: they go on waiting.
+        if self._text.is_sure:
+            self._clean += self._text.settle().data
+        ready = self._wire.feed(self._ready())
+        rest = self._wire.settle() if self._is_raw or self._wire.is_sure else Scanned()
+        return Scanned(ready.data + rest.data, ready.cuts + rest.cuts)
+
     def finish(self) -> Scanned:
         cuts: list[Cut] = []
         if self._star_at is None or self.cut_coded:  # what was hidden unread has no text to end

@@ -393,6 +393,25 @@ def test_cuts_and_fingerprint_of_a_body(begin, datadir):
     assert {cut.hmac for cut in found.cuts} == {cut.hmac}
 
 
+def test_tail_of_a_silent_body_gets_on_record(begin, datadir):
+    secret = b"sk-ant-api03-" + b"a8Kd" * 10
+    entry = Entry(begin(), headers=((b"X-Api-Key", secret),))
+    entry.chunk(b"the next word begins as the key does: s")
+    entry.chunk(secret[:20], side="request")
+    (found,) = eventually(lambda: [e for e in entries(datadir) if e.body("response")[-1:] == b"s"])
+    assert found.closed is None
+    assert [size for size, *_ in found.chunks["response"]] == [39, 0]
+    (found,) = eventually(lambda: [e for e in entries(datadir) if e.body("request")])
+    assert found.body("request") == b"*" * 20
+    entry.chunk(b"o it does")
+    entry.chunk(secret[20:], side="request")
+    entry.close()
+    (found,) = eventually(lambda: [e for e in entries(datadir) if e.closed])
+    assert found.body("response") == b"the next word begins as the key does: so it does"
+    assert found.body("request") == b"*" * len(secret)
+    assert found.outcome == "complete"
+
+
 def test_disk_guard_looks_at_free_space_and_at_the_whole_spool(datadir):
     assert (
         DiskGuard(datadir.spool, DiskLimits(min_free_bytes=1, max_spool_bytes=0)).verdict() is None
