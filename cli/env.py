@@ -27,9 +27,10 @@ def env(
     datadir: DataDir, shell: Shell | None, chosen: str | None, is_base_url: bool, is_unset: bool
 ) -> None:
     """
-    Print the variables that point a shell at the proxy: eval "$(wirescribe env)"
+    Print the variables that point a shell at the proxy.
 
-    `--unset` removes all of them, also those that had other values before.
+    As in `eval "$(wirescribe env)"`. `--unset` removes all of them, also those that had other
+    values before.
     """
     language = shell or shells.current(os.environ)
     changes = Changes(variables={}, removed=_every_name()) if is_unset else None

@@ -8,6 +8,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 from certs.errors import CertificateError
+from cli import output
 from storage.errors import WirescribeError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -31,11 +32,16 @@ class Commands(click.RichGroup):
             # The reader of our output is gone (`| head`); Python would complain again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit(FAILED) from None
+        except Exception as error:
+            # SQL and its errors live in storage; what it does not expect is a damaged file.
+            if type(error).__module__ != "sqlite3":
+                raise
+            refuse(f"the database cannot be read ({error}): `wirescribe doctor` says more")
 
 
 def say(text: str) -> None:
-    """Talk to the user: on stderr, for stdout is for data."""
-    click.echo(text, err=True)
+    """Talk to the user: on stderr, for stdout is for data. Names in it may be captured ones."""
+    click.echo("\n".join(map(output.line, text.split("\n"))), err=True)
 
 
 def refuse(text: str, exit_code: int = FAILED) -> NoReturn:

@@ -48,7 +48,7 @@ def export(client: Client, session: str | None, target: str | None) -> None:
         return
     path = Path(target)
     size_bytes = _write(path, pieces)
-    say(f"{output.line(found.name)!r}: {units.size(size_bytes)} in {path}")
+    say(f"{found.name!r}: {units.size(size_bytes)} in {path}")
 
 
 def _latest(client: Client) -> "Session":
@@ -56,7 +56,7 @@ def _latest(client: Client) -> "Session":
     found = next((one for one in known if one.is_active), known[0] if known else None)
     if found is None:
         raise NotFound("there is no session to export: `wirescribe run -- claude` makes one")
-    say(f"exporting {output.line(found.name)!r}")
+    say(f"exporting {found.name!r}")
     return found
 
 

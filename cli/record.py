@@ -8,7 +8,6 @@ from cli.running import Running
 from cli.settings import Settings
 from storage import bodies, health
 from storage.datadir import DataDir
-from storage.errors import StoreError
 from storage.health import Health
 from storage.store import Store
 
@@ -31,7 +30,7 @@ def findings(
             yield from _of_report(datadir, settings, found, report)
             if verifies:
                 yield from _damage(store, report)
-    except StoreError as error:
+    except Exception as error:  # noqa: BLE001 - whatever SQLite or the disk says of it
         yield wrong("database", str(error), "put back a copy of the data dir, or move it away")
 
 

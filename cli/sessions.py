@@ -135,7 +135,7 @@ def delete(client: Client, session: str, yes: bool) -> None:
     question = f"Delete {output.line(found.name)!r} with {entries}, for good?"
     options.confirm(question, yes=yes)
     client.delete_session(found.id)
-    say(f"deleted {output.line(found.name)!r}")
+    say(f"deleted {found.name!r}")
 
 
 def _active(client: Client) -> "Session":
@@ -151,7 +151,7 @@ def _tell(session: "Session", *, as_json: bool, text: str, is_id_data: bool = Fa
         return
     if is_id_data:
         click.echo(session.id)
-    say(output.line(text))
+    say(text)
 
 
 def _state(session: "Session") -> str:

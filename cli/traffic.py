@@ -38,10 +38,16 @@ def traffic() -> None:
 @click.option("--host", help="To this host.")
 @click.option("--method", help="GET, POST ...")
 @click.option("--status", metavar="CODE", callback=_status, help="200, or 4xx for a class.")
-@click.option("--kind", type=click.Choice(get_args(EntryKind)))
+@click.option("--kind", type=click.Choice(get_args(EntryKind)), help="What they are.")
 @click.option("--outcome", type=click.Choice(["open", *get_args(Outcome)]), help="How they ended.")
 @click.option("--text", help="Part of host, path, query, content type or error.")
-@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 500),
+    default=100,
+    show_default=True,
+    help="At most so many.",
+)
 @click.option("--after", metavar="ID", help="Go on behind this entry: `next` of the page before.")
 @options.as_json
 @options.client

@@ -1,0 +1,157 @@
+import contextlib
+import sqlite3
+
+import msgspec
+import pytest
+
+from storage.store import Store
+from tests.cli.running import AGENT
+
+
+def findings(place, *options):
+    done = place.here("doctor", "--json", *options)
+    answer = msgspec.json.decode(done.stdout)
+    assert answer["ok"] == (done.returncode == 0)
+    assert answer["dataDir"] == str(place.datadir.root)
+    return answer["ok"], {one["subject"]: one for one in answer["findings"]}
+
+
+def wrong(found):
+    return {subject for subject, one in found.items() if one["level"] == "wrong"}
+
+
+@pytest.fixture
+def kept(place):
+    """A data dir with a database, where nothing runs."""
+    Store.open(place.datadir.prepare()).close()
+    return place
+
+
+def test_all_is_well_while_it_runs(lived_in):
+    lived_in.wirescribe("run", "--", *AGENT, "call")
+    is_sound, found = findings(lived_in, "--verify")
+    assert is_sound, found
+    assert found["versions"]["text"].startswith("wirescribe 0.")
+    assert str(lived_in.running.proxy.port) in found["proxy"]["text"]
+    assert "is as it was recorded" in found["bodies"]["text"]
+    assert "1 session, 1 entry" in found["database"]["text"]
+
+
+def test_it_is_readable_without_json(lived_in):
+    done = lived_in.here("doctor")
+    assert done.returncode == 0
+    assert "\nok     permissions  only you can read " in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_before_anything_was_recorded(place):
+    is_sound, found = findings(place)
+    assert is_sound
+    assert found["data dir"]["advice"] == "wirescribe run -- claude"
+    place.datadir.prepare()
+    is_sound, found = findings(place)
+    assert is_sound
+    assert found["database"]["advice"] == "wirescribe run -- claude"
+    assert not place.datadir.database.exists()
+
+
+def test_every_wrong_thing_has_an_advice(kept):
+    (kept.datadir.root / "open").write_text("")
+    (kept.datadir.root / "open").chmod(0o644)
+    is_sound, found = findings(kept)
+    assert not is_sound
+    assert wrong(found) == {"permissions"}
+    assert "open" in found["permissions"]["text"]
+    assert found["permissions"]["advice"] == f"chmod -R go= '{kept.datadir.root}'"
+
+
+def test_settings_that_cannot_be_read(kept):
+    kept.datadir.config.write_text("nonsense = 1")
+    _, found = findings(kept)
+    assert wrong(found) == {"settings"}
+    assert "config.toml" in found["settings"]["text"]
+
+
+def test_ports_that_something_else_has(kept, model):
+    kept.environ["WIRESCRIBE_PORT"] = str(model.server_port)
+    _, found = findings(kept)
+    assert wrong(found) == {"server"}
+    assert str(model.server_port) in found["server"]["text"]
+
+
+def test_an_authority_that_is_damaged_or_old(kept):
+    kept.here("ca", "renew")
+    assert findings(kept)[1]["ca"]["level"] == "ok"
+    kept.environ["WIRESCRIBE_HOSTS"] = "new.example"
+    _, found = findings(kept)
+    assert found["ca"]["level"] == "note"
+    (kept.datadir.ca / "mitmproxy-ca.pem").write_text("no key")
+    _, found = findings(kept)
+    assert wrong(found) == {"ca"}
+    assert "wirescribe ca renew" in found["ca"]["advice"]
+
+
+def insert(place, table, **values):
+    with contextlib.closing(sqlite3.connect(place.datadir.database)) as conn, conn:
+        names = ", ".join(values)
+        places = ", ".join("?" for _ in values)
+        conn.execute(f"insert into {table} ({names}) values ({places})", list(values.values()))
+
+
+def test_gaps_and_quarantine_are_wrong(kept):
+    insert(kept, "gaps", id="g", reason="queue_full", size_bytes=1234, writer="w")
+    insert(
+        kept,
+        "quarantine",
+        id="q",
+        reason="odd",
+        writer="w",
+        segment=1,
+        position=0,
+        payload=b"x",
+    )
+    _, found = findings(kept)
+    assert wrong(found) == {"gaps", "quarantine"}
+    assert found["gaps"]["text"] == "1 gap, 1.2 kB: queue full"
+
+
+def test_a_disk_that_is_nearly_full(kept):
+    kept.environ["WIRESCRIBE_DISK_MIN_FREE_MB"] = str(10**9)
+    _, found = findings(kept)
+    assert wrong(found) == {"disk"}
+
+
+def test_a_proxy_without_a_server_is_a_note(kept):
+    proxy = kept.start("proxy")
+    kept.wait_for(lambda: "proxy" in kept.processes(), "the proxy")
+    is_sound, found = findings(kept)
+    assert is_sound
+    assert found["server"]["level"] == "note"
+    assert "wirescribe serve" in found["server"]["advice"]
+    proxy.terminate()
+    proxy.wait()
+
+
+def test_a_byte_that_changed_is_found_by_verify_alone(place):
+    with place.up():
+        place.wirescribe("run", "--", *AGENT, "call")
+    with contextlib.closing(sqlite3.connect(place.datadir.database)) as conn, conn:
+        changed = conn.execute(
+            "update blocks set data = cast(substr(data, 1, length(data) - 1) || x'00' as blob)"
+        )
+        assert changed.rowcount
+    assert findings(place)[0]
+    is_sound, found = findings(place, "--verify")
+    assert not is_sound
+    assert wrong(found) == {"bodies"}
+    entry = msgspec.json.decode(place.here("traffic", "list", "--json").stdout)["entries"][0]["id"]
+    assert entry in found["bodies"]["text"]
+
+
+def test_a_database_that_is_none(kept):
+    kept.datadir.database.write_bytes(b"not a database" * 1000)
+    _, found = findings(kept)
+    assert wrong(found) == {"database"}
+    done = kept.here("sessions", "list")
+    assert done.returncode == 1
+    assert "`wirescribe doctor`" in done.stderr
