@@ -9,46 +9,16 @@ from typing import Literal
 import msgspec
 from sqlite_utils import Database
 
-from storage import bodies, clocks, removal, sessions
+from storage import bodies, clocks, entries, removal, sessions
 from storage.bodies import BodyView
 from storage.errors import Conflict, NotFound
-from storage.records import (
-    Body,
-    Cut,
-    Entry,
-    EntryKind,
-    Frame,
-    Gap,
-    Headers,
-    Outcome,
-    Side,
-    Timing,
-)
+from storage.records import Cut, Entry, EntryKind, Frame, Gap, Outcome, Side
 
 _MIN_PREFIX = 4
 _MAX_CANDIDATES = 5
 _EACH = 100  # entries in memory while a session is streamed
 _COUNTED = 10_000
 _CLEARING_MS = 30
-
-_HEADERS = msgspec.msgpack.Decoder(Headers)
-_MARKS = msgspec.msgpack.Decoder(tuple[str, ...])
-_TIMING = msgspec.msgpack.Decoder(Timing)
-
-_SELECT = """
-    select e.id, e.session_id, e.kind, e.way, e.started_ns, e.client, e.method, e.scheme, e.host,
-        e.port, e.target, e.http_version, e.request_headers, e.marks, e.continues, e.status,
-        e.reason, e.response_version, e.response_headers, e.outcome, e.error, e.request_bytes,
-        e.response_bytes, e.request_digest, b1.size_bytes, e.response_digest, b2.size_bytes,
-        e.request_decoded, b3.size_bytes, e.response_decoded, b4.size_bytes, e.request_hmac,
-        e.response_hmac, e.timing, e.server, e.tls_version, e.close_code, e.close_reason,
-        e.message_count
-    from entries e
-        left join bodies b1 on b1.digest = e.request_digest
-        left join bodies b2 on b2.digest = e.response_digest
-        left join bodies b3 on b3.digest = e.request_decoded
-        left join bodies b4 on b4.digest = e.response_decoded
-"""
 
 # --- entries -------------------------------------------------------------------------------------
 
@@ -119,17 +89,17 @@ def page(
     beyond = [] if after is None else ["e.id < :after" if newest_first else "e.id > :after"]
     rows = conn.execute(
         f"""
-        {_SELECT} where {" and ".join(["true", *conditions, *beyond])}
+        {entries.SELECT} where {" and ".join(["true", *conditions, *beyond])}
         order by e.id {"desc" if newest_first else "asc"} limit :limit
         """,
         given | {"after": after, "limit": limit + 1},
     ).fetchall()
-    entries = [_entry(row) for row in rows[:limit]]
+    found = [entries.of_row(row) for row in rows[:limit]]
     is_all = after is None and len(rows) <= limit
     return Page(
-        entries=entries,
+        entries=found,
         total=len(rows) if is_all else _total(conn, given, conditions),
-        next=entries[-1].id if len(rows) > limit else None,
+        next=found[-1].id if len(rows) > limit else None,
     )
 
 
@@ -155,10 +125,10 @@ def _total(conn: sqlite3.Connection, given: dict[str, object], conditions: list[
 
 def get(conn: sqlite3.Connection, entry_id: str) -> Entry:
     """Raises NotFound."""
-    row = conn.execute(f"{_SELECT} where e.id = ?", [entry_id]).fetchone()
+    row = conn.execute(f"{entries.SELECT} where e.id = ?", [entry_id]).fetchone()
     if row is None:
         raise NotFound("Traffic entry not found")
-    return _entry(row)
+    return entries.of_row(row)
 
 
 def find(conn: sqlite3.Connection, prefix: str) -> Entry:
@@ -187,13 +157,13 @@ def each(conn: sqlite3.Connection, session_id: str) -> Iterator[Entry]:
     while True:
         rows = conn.execute(
             f"""
-            {_SELECT} where e.session_id = :session_id and e.id > :last
+            {entries.SELECT} where e.session_id = :session_id and e.id > :last
             order by e.id limit {_EACH}
             """,
             {"session_id": session_id, "last": last},
         ).fetchall()
         for row in rows:
-            yield _entry(row)
+            yield entries.of_row(row)
         if len(rows) < _EACH:
             return
         last = rows[-1][0]
@@ -235,50 +205,6 @@ def _uncount(db: Database, entry: Entry) -> None:
             "id": entry.session_id,
         },
     )
-
-
-def _entry(row: tuple) -> Entry:  # type: ignore[type-arg]  # as _SELECT has it
-    return Entry(
-        id=row[0],
-        session_id=row[1],
-        kind=row[2],
-        way=row[3],
-        started_ns=row[4],
-        client=row[5],
-        method=row[6],
-        scheme=row[7],
-        host=row[8],
-        port=row[9],
-        target=row[10],
-        http_version=row[11],
-        request_headers=_HEADERS.decode(row[12]),
-        marks=_MARKS.decode(row[13]),
-        continues=row[14],
-        status=row[15],
-        reason=row[16],
-        response_http_version=row[17],
-        response_headers=None if row[18] is None else _HEADERS.decode(row[18]),
-        outcome=row[19],
-        error=row[20],
-        request_bytes=row[21],
-        response_bytes=row[22],
-        request_body=_body(row[23], row[24]),
-        response_body=_body(row[25], row[26]),
-        request_decoded=_body(row[27], row[28]),
-        response_decoded=_body(row[29], row[30]),
-        request_wire_hmac=row[31],
-        response_wire_hmac=row[32],
-        timing=_TIMING.decode(row[33]),
-        server=row[34],
-        tls_version=row[35],
-        close_code=row[36],
-        close_reason=row[37],
-        message_count=row[38],
-    )
-
-
-def _body(digest: bytes | None, size_bytes: int | None) -> Body | None:
-    return None if digest is None else Body(digest=digest, size_bytes=size_bytes or 0)
 
 
 # --- what hangs on an entry ----------------------------------------------------------------------
@@ -345,7 +271,7 @@ def _messages(
             opcode=opcode,
             offset_ns=offset_ns,
             size_bytes=size_bytes,
-            body=_body(digest, size_bytes),
+            body=entries.body(digest, size_bytes),
         )
         for number, its_side, opcode, offset_ns, size_bytes, digest in rows
     ]
