@@ -1,6 +1,5 @@
 """An entry as an export sees it: with its cuts, and with credentials cut if that was asked for."""
 
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 
@@ -74,28 +73,31 @@ class Mask:
     """
     Cuts credentials of one session's entries on their way out.
 
-    What the proxy has cut stays as it is: its stars are no secret of their own.
+    What the proxy has cut stays as it is: its stars would count as secrets of their own.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
-    def learn(self, entries: Iterable[Entry]) -> None:
+    def learn(self, conn: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Know the secrets of all heads before the first body: it may hold what comes later."""
         for entry in entries:
-            self.heads(entry, [])
+            self.heads(entry, traffic.cuts(conn, entry.id))
 
     def heads(self, entry: Entry, cuts: list[Cut]) -> Entry:
-        """The entry without credentials in its heads and words."""
-        request = self._redactor.request_head(_blank(entry.target), _blanked(entry.request_headers))
-        response = self._redactor.response_head(_blanked(entry.response_headers or ()))
+        """The entry without credentials in its heads and words; adds to its `cuts`."""
+        asked, answered = _done("request-header", cuts), _done("response-header", cuts)
+        target = b"" if _done("request-target", cuts) else entry.target
+        headers = entry.response_headers or ()
+        request = self._redactor.request_head(target, _without(entry.request_headers, asked))
+        response = self._redactor.response_head(_without(headers, answered))
         cuts += request.cuts + response.cuts
-        answered = entry.response_headers
+        shown = _restored(headers, response.headers, answered)
         return msgspec.structs.replace(
             entry,
-            target=_starred(entry.target, request.target),
-            request_headers=_all_starred(entry.request_headers, request.headers),
-            response_headers=answered and _all_starred(answered, response.headers),
+            target=request.target or entry.target,
+            request_headers=_restored(entry.request_headers, request.headers, asked),
+            response_headers=None if entry.response_headers is None else shown,
             reason=None if entry.reason is None else self._redactor.text(entry.reason).data,
             error=self._words(entry.error, cuts),
             close_reason=self._words(entry.close_reason, cuts),
@@ -130,27 +132,16 @@ class Mask:
         return scanned.data.decode("utf-8", "replace")
 
 
-# --- stars of the proxy --------------------------------------------------------------------------
-
-_STARS = re.compile(rb"\*{3,}")
-
-
-def _blank(value: bytes) -> bytes:
-    """As many blanks for stars: a credential that is blank is none."""
-    return _STARS.sub(lambda stars: b" " * len(stars[0]), value)
+def _done(part: str, cuts: Iterable[Cut]) -> set[int | None]:
+    """Which values of a part the proxy has cut."""
+    return {cut.index for cut in cuts if cut.part == part}
 
 
-def _starred(before: bytes, after: bytes) -> bytes:
-    """`after` with the stars that `before` had; both are equally long."""
-    if b"***" not in before:
-        return after
-    return bytes(old if old == ord("*") else new for old, new in zip(before, after, strict=True))
+def _without(headers: Headers, done: set[int | None]) -> Headers:
+    pairs = enumerate(headers)
+    return tuple((name, b"" if at in done else value) for at, (name, value) in pairs)
 
 
-def _blanked(headers: Headers) -> Headers:
-    return tuple((name, _blank(value)) for name, value in headers)
-
-
-def _all_starred(before: Headers, after: Headers) -> Headers:
-    values = zip(before, after, strict=True)
-    return tuple((name, _starred(old, new)) for (name, old), (_, new) in values)
+def _restored(before: Headers, after: Headers, done: set[int | None]) -> Headers:
+    pairs = enumerate(zip(before, after, strict=True))
+    return tuple(old if at in done else new for at, (old, new) in pairs)

@@ -40,7 +40,7 @@ def export(
     """
     mask = Mask(redactor) if redactor is not None and redactor.enabled else None
     if mask:
-        mask.learn(traffic.each(conn, session.id))
+        mask.learn(conn, traffic.each(conn, session.id))
     return _gathered(_document(conn, session, mask))
 
 

@@ -58,6 +58,12 @@ def importer(browser):
 
 
 @pytest.fixture(scope="module")
+def requests(importer, served):
+    """What DevTools make of all of it."""
+    return importer(served.document)
+
+
+@pytest.fixture(scope="module")
 def small(served):
     """Without the large body, which takes seconds on its way into the browser and out again."""
     return served.without("large=1")
@@ -113,17 +119,12 @@ def frames_of(request):
     return None
 
 
-def test_it_sees_what_was_served(importer, served):
-    requests = importer(served.document)
-
-    faults = differences(served.expected, views(requests, served.document))
-    assert faults == []
+def test_it_sees_what_was_served(requests, served):
+    assert differences(served.expected, views(requests, served.document)) == []
 
 
-def test_it_sees_everything_there_is_to_see(importer, served):
+def test_it_sees_everything_there_is_to_see(requests):
     """The comparison above must not have passed for want of something to compare."""
-    requests = importer(served.document)
-
     assert len(requests) == 33
     kinds = [request["type"] for request in requests]
     assert (kinds.count("eventsource"), kinds.count("websocket"), kinds.count("other")) == (5, 1, 1)

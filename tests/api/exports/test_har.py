@@ -216,17 +216,6 @@ def test_what_the_proxy_cut_is_not_cut_again(recording):
     assert len(scanned.cuts) == 1
 
 
-def test_what_the_proxy_did_not_cut_is_cut_beside_it(recording):
-    headers = ((b"cookie", b"a=*****; sid=" + TICKET.encode()),)
-    entry = recording.http(request_headers=headers)
-    recording.ingest()
-
-    found = recording.exported(entry, redactor(b"k" * 32))
-
-    assert found["request"]["headers"][0]["value"] == "a=*****; sid=" + "*" * len(TICKET)
-    assert [cut["offsetBytes"] for cut in found["_cuts"]] == [13]
-
-
 # --- memory --------------------------------------------------------------------------------------
 
 
