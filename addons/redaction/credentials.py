@@ -102,7 +102,7 @@ def _json_leaves(body: bytes) -> Iterator[Leaf]:
         elif sign in b"}]":
             name, _ = path.pop()
         elif sign == b",":
-            name, expects_key = path[-1]
+            expects_key = path[-1][1]
 
 
 def _text(escaped: bytes) -> bytes:

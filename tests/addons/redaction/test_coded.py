@@ -189,6 +189,72 @@ def test_a_short_body_with_a_fault_at_its_end_does_not_get_its_secret_through():
         assert SECRET not in done.decoded
 
 
+# A block with the secret, then one of a kind that there is none of: one call to a decoder that
+# meets the fault shows nothing of what came before.
+def faulty_deflate() -> bytes:
+    made = zlib.compressobj(wbits=-15)
+    return made.compress(b"x" + SECRET) + made.flush(zlib.Z_SYNC_FLUSH) + b"\x07"
+
+
+@pytest.mark.parametrize("first", [1, 1000])
+def test_a_secret_before_a_fault_in_the_first_bytes_is_found_and_all_after_it_hidden(first):
+    coded = faulty_deflate()
+    body = redactor(SECRET).body("response", content_encoding="deflate")
+    done = drive(body, [coded[:first], coded[first:], b"and more"])
+    assert done.data == b"*" * (len(coded) + 8)
+    assert done.decoded == b"x" + STARS
+    assert (body.cut_coded, body.unscanned) == (True, "undecodable")
+
+
+@pytest.mark.parametrize(
+    ("coding", "start"),
+    [
+        ("gzip", gzip.compress(b"")[:10] + b"\x07"),
+        ("zstd", b"\x28\xb5\x2f\xfd\x00\x00" + b"\x25\x00\x00\xff\xff\xff\xff"),
+    ],
+)
+def test_a_body_that_begins_in_its_coding_and_has_a_fault_is_not_kept(coding, start):
+    done, body = scan(coding, start + b"anything", 65536)
+    assert done.data == b"*" * len(start + b"anything")
+    assert body.unscanned == "undecodable"
+
+
+def test_what_waits_when_a_limit_is_passed_is_hidden_and_no_more():
+    inner = SECRET[:13]
+    made = zlib.compressobj(wbits=31)
+    first = made.compress(b"x " + inner) + made.flush(zlib.Z_SYNC_FLUSH)
+    rest = made.compress(TEXT) + made.flush()
+    redact = Redactor(KEY, limits=Limits(max_decoded_bytes=100))
+    redact.learn([SECRET, inner])
+    body = redact.body("response", content_encoding="gzip")
+    done = drive(body, [first, rest])
+    assert [cut.kind for cut in done.cuts] == ["unscanned"]
+    assert (body.cut_coded, done.decoded) == (False, b"")
+
+
+def test_a_tail_of_coded_bytes_that_waited_comes_before_what_is_hidden():
+    made = zlib.compressobj(wbits=31)
+    first = made.compress(b"data: 1\n\n") + made.flush(zlib.Z_SYNC_FLUSH)
+    second = made.compress(SECRET) + made.flush()
+    assert first.endswith(b"\0\0\xff\xff")
+    body = redactor(SECRET, b"\0\0\xff\xff-aB3_dE9").body("response", content_encoding="gzip")
+    assert drive(body, [first, second]).data == first + b"*" * len(second)
+
+
+@EVERY_CODER
+def test_a_decoder_shows_all_that_is_due_for_what_it_took(coding, encode):
+    """However the coded bytes come: else a secret could be let go before it is seen."""
+    coded = encode(b"\0" * 70_000 + TEXT[:1000] + b"\1" * 70_000)
+    step = max(1, len(coded) // 300)
+    bytewise, seen = decoders.CODINGS[coding.lower()](), 0
+    for at in range(0, len(coded), step):
+        for byte in pieces(coded[at : at + step], 1):
+            seen += sum(len(t) for unit in bytewise.units(byte) for t in bytewise.decode(unit))
+        at_once = decoders.decoded([coding.lower()], coded[: at + step], 1 << 20)
+        assert seen == len(at_once)
+    assert seen == 141_000
+
+
 def test_a_fault_after_a_secret_ends_the_text():
     coded = gzip.compress(SECRET + TEXT)
     coded = coded[:-8] + b"\xff" * 8

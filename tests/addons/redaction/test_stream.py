@@ -53,6 +53,15 @@ def test_values_inside_and_across_each_other():
         assert spans(done.cuts) == [(1, 17, fingerprint(outer)), (14, 11, fingerprint(next_one))]
 
 
+def test_a_value_inside_one_that_is_already_reported_is_no_cut_of_its_own():
+    outer, inner, longer = b"abcdefgh-1234xyzw", b"-1234xyz", b"-1234xyzw-and-more"
+    text = b"<" + outer + b">"
+    for at in range(len(text)):
+        done = drive(redactor(outer, inner, longer).body("request"), halves(text, at))
+        assert spans(done.cuts) == [(1, 17, fingerprint(outer))]
+        assert done.data == b"<" + b"*" * 17 + b">"
+
+
 def test_a_value_that_overlaps_itself_is_counted_from_the_left():
     value = b"ab1ab1ab1"
     text = b"ab1" * 7
