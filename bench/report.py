@@ -19,8 +19,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     ours: Sequence[float]
     rival: Sequence[float] | None = None
-    goal: float | None = None  # of the ratio, or of our median where there is no rival
+    goal: float | None = None  # of the ratio; of our median where it is absolute or has no rival
     goal_is_floor: bool = False  # higher is better
+    goal_is_absolute: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -33,7 +34,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self) -> bool | None:
         if self.goal is None:
             return None
-        value = self.ratio if self.ratio is not None else statistics.median(self.ours)
+        absolute = self.goal_is_absolute or self.ratio is None
+        value = statistics.median(self.ours) if absolute else self.ratio
+        assert value is not None
         return value >= self.goal if self.goal_is_floor else value <= self.goal
 
 
