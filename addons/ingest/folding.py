@@ -29,8 +29,6 @@ from storage.records import (
 )
 from storage.spool import SpoolRecord
 
-_MOST_UNWRITTEN = 1 << 20  # bytes of one body in memory
-
 
 class Indigestible(Exception):
     """A sound record that makes no sense where it stands; the text says why."""
@@ -71,7 +69,7 @@ class Fold:
         self._answer: ResponseHead | None = None
         self._closed: EntryClosed | None = None
         self._growing: dict[bodies.Part, bodies.Growing] = {}
-        self._unwritten: dict[bodies.Part, int] = {}
+        self._unwritten: set[bodies.Part] = set()
         self._runs: dict[Side, clocks.Run] = {}
         self._ticked: set[Side] = set()
 
@@ -255,9 +253,7 @@ class Fold:
     def _append(self, part: bodies.Part, data: bytes) -> None:
         growing = self._body(part)
         growing.append(data)
-        self._unwritten[part] = self._unwritten.get(part, 0) + len(data)
-        if self._unwritten[part] > _MOST_UNWRITTEN:
-            self._flush(part)
+        self._unwritten.add(part)
 
     def _body(self, part: bodies.Part) -> bodies.Growing:
         growing = self._growing.get(part)
@@ -276,10 +272,6 @@ class Fold:
             self._gap(Gap(reason="pieces_damaged", detail=f"{part}: {error}"))
             return bodies.Growing(self.id, part)
 
-    def _flush(self, part: bodies.Part) -> None:
-        self._growing[part].flush(self._db)
-        self._unwritten.pop(part, None)
-
     def _finish(self, side: Side) -> None:
         """Make bodies of what came in this direction."""
         flow = self._flow(side)
@@ -292,7 +284,7 @@ class Fold:
             return None
         body = self._body(part).finish(self._db)
         del self._growing[part]
-        self._unwritten.pop(part, None)
+        self._unwritten.discard(part)
         return body.digest if body else None
 
     def _end_message(self, side: Side, offset_ns: int) -> None:
@@ -303,7 +295,7 @@ class Fold:
         self._frame(side, flow.opcode, offset_ns, growing.size_bytes, body)
         flow.opcode = None
         del self._growing[part]
-        self._unwritten.pop(part, None)
+        self._unwritten.discard(part)
 
     def _frame(self, side: Side, opcode: int, offset_ns: int, size: int, body: Body | None) -> None:
         frame = Frame(
@@ -325,8 +317,9 @@ class Fold:
 
     def write(self) -> None:
         """Put all that is new into the rows of this transaction."""
-        for part in list(self._unwritten):
-            self._flush(part)
+        for part in self._unwritten:
+            self._growing[part].flush(self._db)
+        self._unwritten.clear()
         for side in list(self._ticked):
             self._write_run(side)
         progress = self.progress

@@ -99,6 +99,25 @@ def test_a_session_that_is_deleted_between_two_steps_of_a_backlog(db, datadir, s
     assert_nothing_is_left(db, datadir)
 
 
+def test_nothing_is_written_for_a_deleted_session_even_before_it_is_swept(
+    db, datadir, session, ingest
+):
+    log = Log(datadir)
+    entry, socket = streaming(log, session)
+    log.append()
+    ingest()
+    sessions.delete(db, session)
+    before = [count(db, table) for table in ("pieces", "frames", "cuts", "blocks")]
+    entry.chunk("response", CANARY).cut()
+    socket.message(CANARY).message(CANARY)
+    log.append()
+    one = Ingest(datadir)
+    one.step(db)
+    assert [count(db, table) for table in ("pieces", "frames", "cuts", "blocks")] == before
+    assert one._tails[log.writer.name]._folds == {}
+    log.end()
+
+
 def test_an_entry_that_is_deleted_while_it_streams(db, datadir, session, ingest, again):
     log = Log(datadir)
     streams = streaming(log, session)

@@ -307,6 +307,21 @@ def test_full_segments_go_as_soon_as_they_are_committed(db, datadir, session, in
     log.end()
 
 
+def test_only_open_entries_are_in_memory(db, datadir, log, session, ingest):
+    one = Ingest(datadir)
+    entries = [log.entry(session).response() for _ in range(20)]
+    log.append()
+    ingest(one)
+    folds = one._tails[log.writer.name]._folds
+    assert len(folds) == 20
+    for entry in entries[1:]:
+        entry.close()
+    log.append()
+    ingest(one)
+    assert set(folds) == {entries[0].raw}
+    log.end()
+
+
 def test_writers_take_turns(db, datadir, session):
     logs = [Log(datadir) for _ in range(3)]
     for log in logs:
