@@ -106,6 +106,8 @@ class Entries:
         self._applied = control
         for live in list(self.open):
             self._look(live, control)
+        # Something may have been deleted: nothing of it follows, and what is in the log can go.
+        self._scribe.begin_segment()
 
     def _look(self, live: Live, control: Control) -> None:
         if live.log is None:

@@ -63,6 +63,7 @@ class Scribe:
         self._closed_in_pause: list[tuple[EntryLog, int, Closing]] = []
         self._holding: dict[EntryLog, int] = {}  # bodies with a tail held back, and their last step
         self._looked_at_disk = 0.0
+        self._parting = False  # a new segment is due
         self._troubles: dict[str, str] = {}
         self._threads = [
             threading.Thread(target=self._run, name="spool", daemon=True),
@@ -115,6 +116,16 @@ class Scribe:
         sides: tuple[Side, ...] = ("request", "response")
         self.put(log or self._nobody, EntryLog.gap, time.monotonic_ns(), (gap, sides))
 
+    def begin_segment(self) -> None:
+        """
+        Part what was put by now from what follows.
+
+        A segment goes as soon as all of it is in the tables: after this, what was deleted does not
+        lie in the log until the segment is full.
+        """
+        self._parting = True
+        self._wake.set()
+
     def tick(self) -> None:
         """Put down what was lost of entries that never got on record. To be called now and then."""
         if self._nobody.missed is not None:
@@ -149,7 +160,7 @@ class Scribe:
 
     def _run(self) -> None:
         while not self._stop.is_set() or self._queue:
-            idle = not self._holding and self._paused is None
+            idle = not self._holding and self._paused is None and not self._parting
             self._wake.wait(None if idle else SETTLE_S)
             self._wake.clear()
             if not self._stop.is_set():
@@ -167,6 +178,7 @@ class Scribe:
         self._look_at_disk()
         buffers: Buffers = []
         done_bytes = 0
+        parting = self._parting  # asked before the queue: what was put before is taken from it
         while self._queue:
             log, step, at_ns, content, size = self._queue.popleft()
             buffers += self._records(log, step, at_ns, content)
@@ -178,6 +190,17 @@ class Scribe:
         buffers += self._settled()
         self._append(buffers)
         self._done_bytes += done_bytes
+        if parting:
+            self._part()
+
+    def _part(self) -> None:
+        self._parting = False  # first, for the event loop may ask again meanwhile
+        try:
+            self._writer.begin_segment()
+        except StoreError:
+            self._parting = True
+        else:
+            self._appended.set()  # the full one is to be synced and closed
 
     def _records(self, log: EntryLog, step: Step, at_ns: int, content: Any) -> Buffers:
         if log.silent:

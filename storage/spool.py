@@ -112,6 +112,21 @@ class SpoolWriter:
         self._end += written
         self.appended_bytes += written
 
+    def begin_segment(self) -> None:
+        """
+        Go on in a new segment, so that all before can go as soon as it was read.
+
+        For the appending thread. Nothing is done while the newest one is empty. Raises StoreError
+        when the disk refuses; then the log goes on where it is, and the call may be repeated.
+        """
+        try:
+            if self._torn:
+                self._cut_back()
+            if self._end:
+                self._open_next()
+        except OSError as error:
+            raise StoreError(f"no segment in {self.folder}: {error.strerror}") from error
+
     def sync(self) -> None:
         """Make all that was appended before the call durable. Raises StoreError."""
         # The appending thread may move `handle` to the unsynced ones meanwhile, but only this

@@ -119,7 +119,8 @@ async def get_stats(access: Reach, session_id: FromPath[str]) -> TrafficStats:
 )
 async def delete_entry(access: Reach, entry_id: FromPath[str]) -> Success:
     found = traffic.find(access.read(), entry_id)
-    await access.committed(access.store.call(traffic.delete, found.id))
+    # A new control state makes the proxies part with the segment that the entry may still lie in.
+    await access.committed(access.store.change_sessions(traffic.delete, found.id))
     return Success()
 
 
@@ -138,7 +139,8 @@ async def clear_traffic(access: Reach, session_id: FromPath[str]) -> Cleared:
 async def _clear(access: Access, session_id: str) -> int:
     """In short transactions, so that ingest goes on between them."""
     deleted = 0
-    while count := await access.committed(access.store.call(traffic.clear, session_id)):
+    change = access.store.change_sessions  # as in delete_entry
+    while count := await access.committed(change(traffic.clear, session_id)):
         deleted += count
     return deleted
 

@@ -122,6 +122,28 @@ def test_what_is_put_is_on_disk_soon_without_any_further_step(begin, datadir):
     assert found.closed is None
 
 
+def test_a_new_segment_parts_what_was_put_from_what_follows(begin, datadir, monkeypatch):
+    scribe = begin()
+    writer, begin_segment = scribe.writer, scribe.writer.begin_segment
+    refusals = iter([StoreError("not now"), None])
+
+    def part():
+        if (refusal := next(refusals)) is not None:
+            raise refusal
+        begin_segment()
+
+    monkeypatch.setattr(writer, "begin_segment", part)
+    Entry(scribe).close()
+    scribe.begin_segment()
+    eventually(lambda: spool.segments(writer.folder) == [1, 2])
+    later = Entry(scribe)
+    later.close()
+    scribe.stop()
+    first, second = (spool.segment_path(writer.folder, n).read_bytes() for n in (1, 2))
+    assert later.log.id not in first
+    assert later.log.id in second
+
+
 def test_everything_queued_is_written_before_stop_returns(begin, datadir):
     scribe = begin()
     entry = Entry(scribe)

@@ -419,6 +419,41 @@ def test_a_segment_is_full_before_the_next_begins_and_acknowledged_ones_go(tmp_p
     assert reader.remove()
 
 
+def test_a_segment_that_is_parted_with_goes_as_soon_as_it_was_read(tmp_path):
+    writer = SpoolWriter(tmp_path)
+    writer.begin_segment()  # nothing to part with
+    assert spool.segments(writer.folder) == [1]
+    writer.append(chunk(0, b"before"))
+    writer.begin_segment()
+    writer.begin_segment()
+    assert spool.segments(writer.folder) == [1, 2]
+    reader = SpoolReader(writer.folder)
+    assert contents(drain(reader)) == [b"before"]
+    reader.acknowledge(reader.position)
+    assert spool.segments(writer.folder) == [2]
+    writer.append(chunk(1, b"after"))
+    assert contents(drain(reader)) == [b"after"]
+    writer.close()
+
+
+def test_a_segment_that_cannot_be_begun_leaves_the_log_as_it_is(tmp_path, monkeypatch):
+    writer = SpoolWriter(tmp_path)
+    writer.append(chunk(0, b"one"))
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(StoreError, match="no segment in"):
+            writer.begin_segment()
+    writer.append(chunk(1, b"two"))
+    writer.begin_segment()
+    assert contents(drain(SpoolReader(writer.folder))) == [b"one", b"two"]
+    assert spool.segments(writer.folder) == [1, 2]
+    writer.close()
+
+
 def test_a_reader_goes_on_from_any_position(tmp_path):
     datas = [b"%d" % number for number in range(20)]
     folder = dead(tmp_path, datas, segment_bytes=100)
