@@ -167,7 +167,8 @@ def test_secrets_are_cut_on_the_way_out(recording):
 def test_cuts_on_the_way_out_are_listed_once(recording):
     secretive(recording)
 
-    first, second, socket, *_ = recording.export(Redactor(b"k" * 32))["log"]["entries"]
+    entries = recording.export(Redactor(b"k" * 32))["log"]["entries"]
+    first, second, socket, _, broken = entries
 
     assert [cut["part"] for cut in first["_cuts"][:2]] == ["request-body"] * 2
     assert len(first["_cuts"]) == 2 + 40_000
@@ -179,6 +180,10 @@ def test_cuts_on_the_way_out_are_listed_once(recording):
         "error",
     }
     assert [cut["part"] for cut in socket["_cuts"]] == ["client-message", "server-message"]
+    # Cut as the proxy would have: the coded bytes, and the text that they stand for.
+    parts = [(cut["part"], cut["kind"]) for cut in broken["_cuts"] if "request" not in cut["part"]]
+    assert ("response-body", "coded") in parts
+    assert ("response-body", "known-value") not in parts
     assert len({cut["hmac"] for cut in (*socket["_cuts"], first["_cuts"][0])}) == 1
 
 
