@@ -337,10 +337,11 @@ def test_another_user_is_refused(server, monkeypatch):
     mine = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: mine + 1)
 
-    answer = httpx.get(f"{server.base_url}/api/sessions")
-
-    assert answer.status_code == 403
-    assert answer.json()["code"] == "OTHER_USER"
+    # No header changes who is at the other end.
+    for headers in ({}, {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}):
+        answer = httpx.get(f"{server.base_url}/api/sessions", headers=headers)
+        assert answer.status_code == 403
+        assert answer.json()["code"] == "OTHER_USER"
 
 
 def test_a_token_stands_for_the_user(store, monkeypatch):

@@ -187,6 +187,19 @@ def test_decoded(client, store, session, case):
     assert client.get(url(made), params={"decoded": "0"}).content == data
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (299_990, 300_010), (650_000, 700_001)])
+def test_a_range_of_what_decodes_in_several_pieces(client, store, session, start, stop):
+    made = records.entry(
+        store, session.id, response=zlib.compress(LONG), answer=coded([b"deflate"])
+    )
+
+    part = client.get(
+        url(made), params={"decoded": "1"}, headers={"Range": f"bytes={start}-{stop - 1}"}
+    )
+
+    assert (part.status_code, part.content) == (206, LONG[start:stop])
+
+
 def test_decoded_as_far_as_it_goes(client, store, session):
     whole = zlib.compress(LONG)
     for data, coding, state in [
