@@ -181,6 +181,7 @@ class EntryLog:
                 size_bytes=flow.size_bytes,
                 cut_coded=body is not None and body.cut_coded,
                 wire_hmac=None if body is None else body.wire_hmac,
+                unscanned=None if body is None else body.unscanned,
             )
             self._pack(f"{side}-end", at_ns, done)
 

@@ -74,6 +74,7 @@ class BodyEnd(Record, frozen=True, kw_only=True):
     cut_coded: bool = False  # its coded bytes were replaced from the first secret on; the decoded
     # text, cut, then comes in records of the kinds `request-decoded` and `response-decoded`
     wire_hmac: str | None = None  # where something was cut: keyed fingerprint of what crossed
+    unscanned: str | None = None  # why redaction could not look into all of it
 
 
 class Cut(Record, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from sqlite_utils import Database
 
+from addons.framing import codings
 from addons.ingest.progress import DECODER, Flow, Progress
 from storage import bodies, clocks, raw
 from storage.errors import StoreError
@@ -23,6 +24,7 @@ from storage.records import (
     EntryOpened,
     Frame,
     Gap,
+    Headers,
     ResponseHead,
     Side,
     Timing,
@@ -47,6 +49,7 @@ _CLOSED = msgspec.msgpack.Decoder(EntryClosed)
 
 _RAW: dict[Side, bodies.Part] = {"request": "request", "response": "response"}
 _DECODED: dict[Side, bodies.Part] = {"request": "request-decoded", "response": "response-decoded"}
+_SIDES: dict[str, Side] = {"request-body": "request", "response-body": "response"}
 _MESSAGES: dict[Side, bodies.Part] = {"request": "client-message", "response": "server-message"}
 
 
@@ -79,6 +82,7 @@ class Fold:
     ) -> "Fold":
         """The fold of a new entry in its session."""
         progress = Progress(session=session, started_ns=opened.started_ns, marks=opened.marks)
+        progress.request.coding = _coding(opened.headers)
         rows.traffic(session, entries=1, size_bytes=0, at_ns=opened.started_ns)
         return cls(db, rows, entry_id, progress, opened)
 
@@ -150,8 +154,9 @@ class Fold:
             raise Indigestible(f"a second end of the {side}")
         self._crossed(flow, end.size_bytes - flow.size_bytes)
         flow.hmac = end.wire_hmac
-        if end.cut_coded and "cut_coded" not in progress.marks:
-            progress.marks = (*progress.marks, "cut_coded")
+        for mark, holds in (("cut_coded", end.cut_coded), ("unscanned", bool(end.unscanned))):
+            if holds and mark not in progress.marks:
+                progress.marks = (*progress.marks, mark)
         if side == "request":
             progress.timing = _at(progress.timing, request_done_ns=record.offset_ns)
         self._finish(side)
@@ -162,6 +167,7 @@ class Fold:
             raise Indigestible("a second response head")
         self._answer = answer
         self.progress.answered = True
+        self.progress.response.coding = _coding(answer.headers)
         self.progress.timing = _at(self.progress.timing, response_head_ns=record.offset_ns)
 
     def _message(self, record: SpoolRecord) -> None:
@@ -178,7 +184,10 @@ class Fold:
             self._end_message(side, record.offset_ns)
 
     def _cut(self, record: SpoolRecord) -> None:
-        self._rows.cut(self.id, record.number, _CUT.decode(record.content))
+        cut = _CUT.decode(record.content)
+        self._rows.cut(self.id, record.number, cut)
+        if cut.kind == "coded":
+            self._flow(_SIDES.get(cut.part, "response")).coded_until = cut.offset_bytes
 
     def _noted_gap(self, record: SpoolRecord) -> None:
         self._gap(_GAP.decode(record.content))
@@ -277,7 +286,31 @@ class Fold:
         flow = self._flow(side)
         flow.ended = True
         flow.digest = self._finished(_RAW[side])
+        if flow.digest and flow.coded_until and self._has(_DECODED[side]):
+            self._rejoin(side, flow.digest, flow.coding, flow.coded_until)
         flow.decoded = self._finished(_DECODED[side])
+
+    def _has(self, part: bodies.Part) -> bool:
+        return self._body(part).size_bytes > 0
+
+    def _rejoin(self, side: Side, digest: bytes, coding: bytes | None, until: int) -> None:
+        """
+        Put what the coded bytes before the cut decode to in front of the text that was kept.
+
+        Redaction offers text from the first hidden byte on; what came before is in the body.
+        """
+        part = _DECODED[side]
+        rest = self._finished(part)
+        assert rest is not None
+        whole = self._growing[part] = bodies.Growing(self.id, part)
+        decoder = codings.Decoder(coding)
+        for piece in bodies.view(self._db.conn, digest).stream(0, until):
+            whole.append(decoder.feed(piece))
+            whole.flush(self._db)
+        for piece in bodies.view(self._db.conn, rest).stream():
+            whole.append(piece)
+            whole.flush(self._db)
+        bodies.release(self._db, rest)
 
     def _finished(self, part: bodies.Part) -> bytes | None:
         if self._opened is not None and part not in self._growing:
@@ -353,6 +386,11 @@ _STEPS: dict[str, Callable[[Fold, SpoolRecord], None]] = {
     "gap": Fold._noted_gap,
     "close": Fold._close,
 }
+
+
+def _coding(headers: Headers) -> bytes | None:
+    values = [value for name, value in headers if name.lower() == b"content-encoding"]
+    return b", ".join(values) if values else None
 
 
 def _at(timing: Timing, **moments: int) -> Timing:

@@ -12,6 +12,8 @@ class Flow(raw.Stored, kw_only=True, omit_defaults=True):
     chunks: int = 0
     ended: bool = False
     opcode: int | None = None  # of the message that is coming in pieces
+    coding: bytes | None = None  # its Content-Encoding
+    coded_until: int | None = None  # where a body that is cut_coded became `*`
 
 
 class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -1,9 +1,15 @@
-import pytest
+import gzip
 
+import brotli
+import pytest
+import zstandard
+
+from addons.entrylog import Closing, EntryLog
 from addons.ingest import Ingest
-from storage import envelope, ids, sessions, spool, traffic
+from addons.redaction import Redactor
+from storage import bodies, envelope, ids, sessions, spool, traffic
 from storage.errors import StoreError
-from storage.records import EntryOpened, Gap, Timing
+from storage.records import EntryOpened, Gap, ResponseHead, Timing
 from tests.addons.ingest.spooling import STARTED_NS, Log
 
 MS = 1_000_000
@@ -536,3 +542,38 @@ def test_damaged_pieces_are_a_gap_and_the_entry_goes_on(db, datadir, log, sessio
     assert traffic.get(db.conn, entry.id).outcome == "gap"
     assert body(db, entry.id, "response") == b"rest"
     assert [reason for _, reason, *_ in gaps(db)] == ["pieces_damaged"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_the_text_beside_a_cut_coded_body_is_whole(db, datadir, session, ingest, coding):
+    """By the real redaction: it offers text from the cut on, and ingest puts the rest before it."""
+    key = b"sk-ant-api03-invented-for-this-test-0123456789"
+    text = b"".join(b'data: {"n":%d}\n\n' % n for n in range(20_000))
+    text = text[:200_000] + key + text[200_000:]
+    compress = {"gzip": gzip.compress, "br": brotli.compress, "zstd": zstandard.compress}[coding]
+    coded = compress(text)
+    entry = EntryLog(Redactor(b"k" * 32), 0)
+    head = EntryOpened(
+        kind="http", way="proxy", started_ns=STARTED_NS, session=session, client="c", method="GET",
+        scheme="https", host="h", port=443, headers=((b"x-api-key", key),),
+    )  # fmt: skip
+    entry.open(1, head)
+    entry.end(2, "request")
+    entry.response(3, ResponseHead(status=200, headers=((b"Content-Encoding", coding.encode()),)))
+    for at in range(0, len(coded), 1000):
+        entry.chunk(4 + at, ("response", coded[at : at + 1000]))
+    entry.end(10**6, "response")
+    entry.close(10**6, Closing(outcome="complete"))
+    writer = spool.SpoolWriter(datadir.spool)
+    writer.append(entry.take())
+    writer.close()
+
+    ingest()
+
+    found = traffic.get(db.conn, entry.text_id)
+    assert found.marks == ("cut_coded",)
+    decoded = bodies.view(db.conn, found.response_decoded.digest).read()
+    assert decoded == text.replace(key, b"*" * len(key))
+    stored = body(db, entry.text_id, "response")
+    assert len(stored) == len(coded)
+    assert found.response_wire_hmac
