@@ -12,7 +12,7 @@ run:  ## Set up and start Wirescribe: proxy and server
 	@$(RUN) --no-default-groups wirescribe up $(ARGS)
 
 test:  ## Set up and pass the tests (Python alone)
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
 test-browser:  ## The tests that need a real Chromium
 	@$(RUN) --group browser pytest -m browser $(ARGS)
