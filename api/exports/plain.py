@@ -13,11 +13,6 @@ from storage.records import Side
 _HELD_BYTES = 1 << 20  # a plain body up to here is made once and held; a longer one is made again
 _STEP_BYTES = 256  # fed to a decoder at a time: of zstd they may stand for some megabytes
 
-_CUT_OFF = {
-    "coded": "its coded bytes were cut from byte {} on; the rest is the text kept beside them",
-    "unscanned": "its coded bytes were cut from byte {} on, for they could not be looked into",
-}
-
 
 class Plain:
     """
@@ -36,7 +31,7 @@ class Plain:
         self._coding = har_heads.joined(headers, b"content-encoding")
         self._stored = traffic.body(captured.conn, entry, side)
         self._stop: int | None = None  # where the coding of the stored bytes was cut off
-        self._rest: BodyView | None = None  # the text that was kept in place of the coded bytes
+        self._kept: BodyView | None = None  # the cut text that stands for the coded bytes
         self._is_raw = False  # its coding cannot be undone
         self.comment: str | None = None
         self._find_cut()
@@ -82,13 +77,11 @@ class Plain:
         return self._captured.masked(self._side, self._stored.stream(), coding, noting=noting)
 
     def _decoded(self) -> Iterator[bytes]:
-        self._decoder = decoder = Decoder(self._coding)
-        for block in self._stored.stream(0, self._stop):
+        self._decoder = decoder = Decoder(None if self._kept else self._coding)
+        for block in (self._kept or self._stored).stream(0, self._stop):
             step = _STEP_BYTES if decoder.coded else len(block)
             for at in range(0, len(block), step):
                 yield decoder.feed(block[at : at + step])
-        if self._rest is not None:
-            yield from self._rest.stream()
 
     def _fault(self) -> str | None:
         """Why the coding cannot be undone; None if it is, as far as it goes."""
@@ -101,15 +94,16 @@ class Plain:
         return f"in the coding {name} it is too long" if decoder.capped else None
 
     def _find_cut(self) -> None:
-        part = f"{self._side}-body"
-        for cut in self._captured.cuts:
-            if cut.part == part and cut.kind in _CUT_OFF:
-                self._stop = cut.offset_bytes
-                self.comment = _CUT_OFF[cut.kind].format(cut.offset_bytes)
         entry = self._captured.entry
         kept = entry.request_decoded if self._side == "request" else entry.response_decoded
         if kept is not None:
-            self._rest = bodies.view(self._captured.conn, kept.digest)
+            self._kept = bodies.view(self._captured.conn, kept.digest)
+            self.comment = "its coded bytes were cut; this is the text that was kept beside them"
+            return
+        for cut in self._captured.cuts:
+            if cut.part == f"{self._side}-body" and cut.kind in ("coded", "unscanned"):
+                self._stop = cut.offset_bytes
+                self.comment = f"its coded bytes were cut from byte {self._stop} on"
 
 
 def _accepts(utf8: codecs.IncrementalDecoder, piece: bytes, *, final: bool) -> bool:
