@@ -5,6 +5,8 @@ import socket
 import ssl
 import threading
 
+import h2.connection
+import h2.events
 import httpx
 import pytest
 import trustme
@@ -175,6 +177,8 @@ def test_provider_that_cannot_be_verified_gets_nothing(tmp_path, certificate_for
         assert answer.status_code == 502
         assert provider.requests == []
         entry = proxy.one()
+        # The provider's loop must have seen the end of the handshake before it is closed.
+        threading.Event().wait(0.3)
     assert entry.outcome == "tls_failed"
     assert "ertificate" in entry.closed.error
 
@@ -470,3 +474,50 @@ def test_secret_is_nowhere_in_the_spool_and_arrives_intact(proxy, provider):
     assert entry.body("request") == b"my key is " + b"*" * len(key) + b"!"
     assert {cut.part for cut in entry.cuts} >= {"request-header", "request-body", "response-body"}
     assert entry.ends["request"].wire_hmac is not None
+
+
+# --- HTTP/2 --------------------------------------------------------------------------------------
+
+
+def http2_answers(raw, paths):
+    """The bodies of GET requests that are all sent before the first answer is read."""
+    session = h2.connection.H2Connection()
+    session.initiate_connection()
+    for number, path in enumerate(paths):
+        headers = [
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", HOST),
+            (":path", path),
+        ]
+        session.send_headers(2 * number + 1, headers, end_stream=True)
+    raw.sendall(session.data_to_send())
+    bodies, ended = dict.fromkeys(range(1, 2 * len(paths), 2), b""), 0
+    while ended < len(paths):
+        for event in session.receive_data(raw.recv(65536)):
+            if isinstance(event, h2.events.DataReceived):
+                bodies[event.stream_id] += event.data
+            ended += isinstance(event, h2.events.StreamEnded)
+        raw.sendall(session.data_to_send())
+    return list(bodies.values())
+
+
+def test_http2_of_a_client_when_it_is_asked_for(tmp_path, provider):
+    """Eight streams at once: left to itself, mitmproxy lets the sixth one wait for ever."""
+    paths = [f"/raw/bytes?size=1000&seed={number}&chunk=100&pause_ms=5" for number in range(8)]
+    with running(tmp_path, upstreams={HOST: provider.url}, http2=True) as proxy:
+        trust = proxy.trust
+        trust.set_alpn_protocols(["h2"])
+        plain = tunnelled(proxy, tls=False)
+        with trust.wrap_socket(plain, server_hostname=HOST) as agent:
+            assert http2_answers(agent, paths) == [seeded(1000, str(n)) for n in range(8)]
+        entries = proxy.wait(lambda found: len(found) == 8 and all(e.closed for e in found))
+    assert {entry.opened.http_version for entry in entries} == {"HTTP/2.0"}
+    assert {entry.outcome for entry in entries} == {"complete"}
+    assert {entry.body("response") for entry in entries} == {seeded(1000, str(n)) for n in range(8)}
+
+
+def test_without_being_asked_both_sides_speak_http_1(proxy):
+    with client(proxy, http2=True) as agent:
+        assert agent.get(f"https://{HOST}/raw/bytes?size=1").http_version == "HTTP/1.1"
+    assert proxy.one().opened.http_version == "HTTP/1.1"
