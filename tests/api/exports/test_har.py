@@ -126,8 +126,9 @@ def secretive(recording):
         chunks=[(1, f'{{"access_token":"{TOKEN}","token_type":"Bearer"}}'.encode())],
     )
     # Its coding is broken behind the first text: what it holds cannot be told.
+    coded = deliver.encode_each([text, seeded(900)], "gzip")
     recording.http(
-        chunks=[(1, deliver.encode_each([text * 5], "gzip")[0] + b"\xff" * 900)],
+        chunks=[(1, coded[0] + coded[1] + b"\xff" * 900)],
         headers=(JSON, (b"content-encoding", b"gzip")),
     )
     recording.ingest()
