@@ -53,6 +53,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
+# A session goes from sight with its row, the rows of its entries a slice at a time.
+_IN_SIGHT = "e.session_id not in (select session_id from tombstones where swept = 0)"
 _CONDITIONS = {
     "session_id": "e.session_id = :session_id",
     "host": "e.host = lower(:host)",
@@ -85,11 +87,11 @@ def page(
     given = {
         name: value for name, value in msgspec.structs.asdict(query).items() if value is not None
     }
-    conditions = [_CONDITIONS[name] for name in given]
+    conditions = [_IN_SIGHT, *(_CONDITIONS[name] for name in given)]
     beyond = [] if after is None else ["e.id < :after" if newest_first else "e.id > :after"]
     rows = conn.execute(
         f"""
-        {entries.SELECT} where {" and ".join(["true", *conditions, *beyond])}
+        {entries.SELECT} where {" and ".join([*conditions, *beyond])}
         order by e.id {"desc" if newest_first else "asc"} limit :limit
         """,
         given | {"after": after, "limit": limit + 1},
@@ -125,7 +127,7 @@ def _total(conn: sqlite3.Connection, given: dict[str, object], conditions: list[
 
 def get(conn: sqlite3.Connection, entry_id: str) -> Entry:
     """Raises NotFound."""
-    row = conn.execute(f"{entries.SELECT} where e.id = ?", [entry_id]).fetchone()
+    row = conn.execute(f"{entries.SELECT} where e.id = ? and {_IN_SIGHT}", [entry_id]).fetchone()
     if row is None:
         raise NotFound("Traffic entry not found")
     return entries.of_row(row)
@@ -141,7 +143,10 @@ def find(conn: sqlite3.Connection, prefix: str) -> Entry:
     if len(prefix) < _MIN_PREFIX:
         raise NotFound("Traffic entry not found")
     rows = conn.execute(
-        "select id from entries where id >= :from and id < :from || '~' order by id limit :limit",
+        f"""
+        select e.id from entries e where e.id >= :from and e.id < :from || '~' and {_IN_SIGHT}
+        order by e.id limit :limit
+        """,
         {"from": prefix, "limit": _MAX_CANDIDATES + 1},
     ).fetchall()
     found = [entry_id for (entry_id,) in rows]

@@ -54,6 +54,20 @@ class TestPage:
         assert [entry.id for entry in second.entries] == made[1::-1]
         assert second.next is None
 
+    def test_entries_of_a_deleted_session_are_out_of_sight_before_they_are_swept(self, db, session):
+        kept = recording.entry(db, session.id)
+        doomed = recording.session(db)
+        gone = recording.entry(db, doomed.id)
+        sessions.delete(db, doomed.id)
+
+        assert pages(db.conn, Query()) == [[kept]]
+        assert pages(db.conn, Query(session_id=doomed.id)) == [[]]
+        assert traffic.page(db.conn, Query(method="POST")).total == 1
+        for find in (traffic.get, traffic.find):
+            with pytest.raises(NotFound):
+                find(db.conn, gone)
+        assert traffic.find(db.conn, gone[:4]).id == kept
+
     def test_of_nothing(self, db):
         page = traffic.page(db.conn, Query())
         assert (page.entries, page.total, page.next) == ([], 0, None)
