@@ -201,6 +201,18 @@ class Stack:
         answer = self.api.get(f"/api/traffic/{entry_id}/{side}-body", params=query)
         return answer.raise_for_status().content
 
+    def messages(self, entry_id: str) -> list[bytes]:
+        """All messages of a stored WebSocket, both directions in order."""
+        frames: list[dict[str, Any]] = []
+        after = -1
+        while True:
+            path = f"/api/traffic/{entry_id}/frames"
+            page = self.api.get(path, params={"after": after}).raise_for_status().json()
+            frames += page["frames"]
+            if page["next"] is None:
+                return [self.api.get(one["url"]).raise_for_status().content for one in frames]
+            after = page["next"]
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _spawn(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
