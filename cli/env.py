@@ -5,6 +5,7 @@ import shlex
 
 import rich_click as click
 
+from addons import baseurl
 from cli import agents, client, environment, options, pointing, running, shells
 from cli.environment import Changes
 from cli.errors import refuse, say
@@ -55,6 +56,8 @@ def _changes(datadir: DataDir, chosen: str | None, *, is_base_url: bool) -> Chan
         if not session.is_recording:
             say(f"wirescribe: {session.name!r} is not recording: `wirescribe sessions record on`")
     if not is_base_url:
+        if tag is None and not baseurl.is_loopback(proxy.host or ""):
+            refuse("this proxy listens beyond loopback and demands a session: add --session")
         return pointing.by_proxy(datadir, proxy, tag, settings, os.environ)
     through = pointing.through(datadir, proxy, tag)
     option = shlex.join(agents.codex_arguments(through))

@@ -19,7 +19,7 @@ from cli.errors import say
 from cli.running import Running
 from cli.settings import Settings
 from storage.datadir import DataDir
-from storage.errors import StoreError
+from storage.errors import StoreError, WirescribeError
 
 _DRAIN_S = 40.0  # how long open streams may take when `up` ends; the proxy ends them before that
 _END_S = 15.0  # for the server, which has nothing to wait for
@@ -92,7 +92,7 @@ class _Child:
 
 
 class Supervisor:
-    """Runs both processes until `end` is called or one of them cannot start at all."""
+    """Runs both until `end` is called, one of them cannot start at all or `on_ready` fails."""
 
     def __init__(self, datadir: DataDir, settings: Settings, on_ready: OnReady) -> None:
         self._datadir = datadir
@@ -108,10 +108,12 @@ class Supervisor:
         """End in order; called again, at once."""
         if self._ends.is_set():
             self._hurry.set()
+        else:
+            say("ending; open streams may finish, once more ends them at once")
         self._ends.set()
 
     async def run(self) -> None:
-        """Raises StoreError if it ended because a process could not start."""
+        """Raises StoreError if it ended because something failed at its start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
@@ -168,7 +170,10 @@ class Supervisor:
         while not self._ends.is_set() and not all(child.was_ready for child in self._children):
             await self._pause(_LOOK_S)
         if not self._ends.is_set():
-            await self._on_ready(running.look(self._datadir))
+            try:
+                await self._on_ready(running.look(self._datadir))
+            except WirescribeError as error:
+                self._fail(str(error))
         while not self._ends.is_set():
             found = running.look(self._datadir)
             for process in (found.proxy, found.server):

@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 import rich_click as click
 
-from cli import hints, options, running
+from cli import client, hints, options, running
 from cli.errors import say
 from cli.running import Running
 from cli.settings import Settings, load
 from storage.datadir import DataDir
 from storage.errors import NotFound
 from storage.processes import Announcement, Process
+
+_PATIENCE_S = 5.0  # after the last run, until what is still open is cut
 
 
 @click.command()
@@ -68,9 +70,8 @@ async def _up(
     from cli.supervisor import Supervisor
 
     async def on_ready(found: Running) -> None:
-        if session:
-            await asyncio.to_thread(_activate, datadir, session)
-        say(_welcome(datadir, found, session, auth=settings.auth))
+        active = await asyncio.to_thread(_active_session, datadir, session)
+        say(_welcome(datadir, found, active, settings))
 
     announcement = Announcement(
         datadir,
@@ -99,23 +100,27 @@ def _end_after_last_run(datadir: DataDir, end: Callable[[], None]) -> None:
     def wait() -> None:
         with running.without_runs(datadir):
             loop.call_soon_threadsafe(end)
+            # What an agent left behind may keep a stream open; the next run waits for this lock.
+            time.sleep(_PATIENCE_S)
+            loop.call_soon_threadsafe(end)
             threading.Event().wait()
 
     threading.Thread(target=wait, name="runs", daemon=True).start()
 
 
-def _activate(datadir: DataDir, name: str) -> None:
-    from cli import client
-
+def _active_session(datadir: DataDir, wanted: str | None) -> str | None:
+    """The name of the active session; `wanted` becomes it first, and is made if it is missing."""
     opened = client.of_server(datadir)
+    if wanted is None:
+        return next((one.name for one in opened.list_sessions() if one.is_active), None)
     try:
-        session = opened.find_session(name)
+        session = opened.find_session(wanted)
     except NotFound:
-        session = opened.create_session(name)
-    opened.activate_session(session.id)
+        session = opened.create_session(wanted)
+    return opened.activate_session(session.id).name
 
 
-def _welcome(datadir: DataDir, found: Running, session: str | None, *, auth: str) -> str:
+def _welcome(datadir: DataDir, found: Running, active: str | None, settings: Settings) -> str:
     """Where to point an agent, in the agent's terms."""
     assert found.proxy
     assert found.server
@@ -129,13 +134,16 @@ def _welcome(datadir: DataDir, found: Running, session: str | None, *, auth: str
         f"  its CA            NODE_EXTRA_CA_CERTS={datadir.ca / 'mitmproxy-ca-cert.pem'}",
         f"  API and viewer    {running.url(found.server)}",
     ]
-    if auth == "token":
+    if settings.auth == "token":
         lines.append(f"  its token         in {datadir.root / 'token'}")
-    lines += [
-        "",
-        f"Active session: {session}"
-        if session
-        else "Active session: see `wirescribe sessions list`",
-        "^C ends both; open streams may finish first",
-    ]
+    lines += ["", _untagged(active, settings), "^C ends both; open streams may finish first"]
     return "\n".join(lines)
+
+
+def _untagged(active: str | None, settings: Settings) -> str:
+    """What happens to traffic of agents that `run` did not start."""
+    if active:
+        return f"Untagged traffic goes into the active session {active!r}"
+    if settings.capture.automatic:
+        return "No session is active: untagged traffic gets sessions by itself"
+    return "No session is active: untagged traffic is not recorded (capture.automatic is off)"

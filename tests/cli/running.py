@@ -92,6 +92,7 @@ class Place:
 
     def here(self, *arguments, more=None, **options):
         """As `wirescribe`, in this process: for commands that only talk."""
+        assert arguments[0] != "run", "it leaves this process with its signals blocked"
         runner = CliRunner(env=self.environ | (more or {}))
         done = runner.invoke(wirescribe, arguments, prog_name="wirescribe", **options)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception

@@ -236,6 +236,26 @@ def test_an_up_that_cannot_start_is_said_with_its_log(place):
     assert "Traceback" not in done.stderr
 
 
+def test_what_becomes_of_the_recorder_does_not_change_what_the_agent_returns(place):
+    with place.up() as up:
+        agent = place.start(
+            "run",
+            "--",
+            *AGENT,
+            "wait",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert agent.stdout.readline().startswith("ready")
+        up.end(signal.SIGKILL)
+        place.wait_for(lambda: not place.processes(), "the end of the children")
+        _, said = agent.communicate(timeout=PATIENCE_S)
+    assert agent.returncode == 0
+    assert "no answer from the server" in said
+    assert "Traceback" not in said
+
+
 def test_a_server_alone_is_no_place_to_run(place):
     server = place.start("serve", stderr=subprocess.PIPE)
     place.wait_for(lambda: "server" in place.processes(), "the server")

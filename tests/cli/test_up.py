@@ -118,6 +118,16 @@ def test_a_session_is_made_or_found_and_activated(place):
             place.wirescribe("sessions", "record", "off")
 
 
+def test_a_session_that_cannot_be_told_apart_ends_it(place):
+    for _ in range(2):
+        place.here("sessions", "create", "twin")
+    done = place.wirescribe("up", "--session", "twin")
+    assert done.returncode == 1
+    assert "'twin' may be" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert place.processes() == {}
+
+
 def test_what_was_spooled_without_a_server_is_read_by_the_next(place):
     with place.up():
         place.wirescribe("sessions", "create", "kept", "--activate")

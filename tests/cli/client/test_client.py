@@ -12,7 +12,9 @@ from tests.cli.running import AGENT, ANSWER
 def recorded(lived_in):
     """Sessions of every state, with an entry, a tunnel that was refused trust, and one deleted."""
     lived_in.wirescribe("run", "--name", "an agent", "--", *AGENT, "call")
-    lived_in.here("run", "--name", "no trust", "--", "env", "-u", "SSL_CERT_FILE", *AGENT, "call")
+    lived_in.wirescribe(
+        "run", "--name", "no trust", "--", "env", "-u", "SSL_CERT_FILE", *AGENT, "call"
+    )
     lived_in.here("sessions", "create", "stopped")
     lived_in.here("sessions", "create", "twin")
     lived_in.here("sessions", "create", "twin")
