@@ -34,13 +34,20 @@ def har() -> None:
     metavar="FILE",
     help="Where to, `-` for stdout.  [default: stdout, on a terminal a file named by the session]",
 )
+@click.option(
+    "--secrets",
+    type=click.Choice(["cut", "keep"]),
+    default="cut",
+    show_default=True,
+    help="Credentials that `record_secrets` kept: cut them here, or keep them.",
+)
 @options.client
-def export(client: Client, session: str | None, target: str | None) -> None:
+def export(client: Client, session: str | None, target: str | None, secrets: str) -> None:
     """Export a session as HAR 1.2; the active one, else the newest, if none is named."""
     found = client.find_session(session) if session else _latest(client)
     if target is None and output.is_terminal():
         target = _file_name(found)
-    pieces = client.har(found.id)
+    pieces = client.har(found.id, keep_secrets=secrets == "keep")
     if target in (None, "-"):
         for piece in pieces:
             sys.stdout.buffer.write(piece)

@@ -57,8 +57,8 @@ class Client(Protocol):
         """As captured, or without its content coding; in pieces."""
         ...
 
-    def har(self, session_id: str) -> Iterator[bytes]:
-        """A session as HAR 1.2, in pieces."""
+    def har(self, session_id: str, *, keep_secrets: bool = False) -> Iterator[bytes]:
+        """A session as HAR 1.2, in pieces; credentials that were recorded are cut, or kept."""
         ...
 
     def close(self) -> None: ...

@@ -84,8 +84,9 @@ class HttpClient:
         query = {"decoded": "1" if is_decoded else None}
         return self._server.stream(f"/api/traffic/{entry_id}/{side}-body", query=query)
 
-    def har(self, session_id: str) -> Iterator[bytes]:
-        return self._server.stream(f"/api/har/export/{session_id}")
+    def har(self, session_id: str, *, keep_secrets: bool = False) -> Iterator[bytes]:
+        query = {"secrets": "keep"} if keep_secrets else {}
+        return self._server.stream(f"/api/har/export/{session_id}", query=query)
 
     def close(self) -> None:
         """Every call was a connection of its own."""

@@ -12,7 +12,7 @@ import msgspec
 
 from addons.ingest import Ingest
 from api import content, entries
-from api.exports import har
+from api.exports import captured, har
 from cli import client, running
 from cli.client.http import HttpClient
 from cli.client.matching import entry_prefix, session_of
@@ -105,9 +105,10 @@ class LocalClient:
         found = make(self._store.read(), entry, side)
         return found.stream(self._store.read(), 0, found.size_bytes)
 
-    def har(self, session_id: str) -> Iterator[bytes]:
+    def har(self, session_id: str, *, keep_secrets: bool = False) -> Iterator[bytes]:
         conn = self._store.read()
-        return har.export(conn, sessions.get(conn, session_id))
+        redactor = None if keep_secrets else captured.redactor(self._datadir.hmac_key())
+        return har.export(conn, sessions.get(conn, session_id), redactor=redactor)
 
     def close(self) -> None:
         self._store.close()

@@ -54,3 +54,10 @@ def test_on_a_terminal_the_file_has_a_name_of_our_own(recorded, tmp_path, monkey
     assert made.name.startswith("A_b____"[:5])
     assert made.suffix == ".har"
     assert made.name.isascii()
+
+
+def test_credentials_are_cut_unless_they_are_asked_for(recorded):
+    cut, kept = (recorded.here("har", "export", "A/b é", "--secrets", w) for w in ("cut", "keep"))
+    # This proxy cut them already: there is nothing left to keep.
+    assert cut.stdout == kept.stdout
+    assert json.loads(cut.stdout)["log"]["entries"]

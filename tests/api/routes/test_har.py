@@ -33,3 +33,17 @@ def test_an_unknown_session(client):
 
     assert answer.status_code == 404
     assert answer.json() == {"error": "Session not found", "code": "SESSION_NOT_FOUND"}
+
+
+def test_recorded_credentials_are_cut_unless_they_are_asked_for(server, store):
+    key = b"sk-ant-api03-invented-for-this-test-0123456789"
+    session = records.session(store)
+    records.entry(store, session.id, request=b"it is " + key, headers=((b"x-api-key", key),))
+    path = f"/api/har/export/{session.id}"
+
+    cut, kept = server.get(path), server.get(path, params={"secrets": "keep"})
+
+    assert key not in cut.content
+    assert kept.content.count(key) == 2
+    assert len(cut.json()["log"]["entries"]) == 1
+    assert server.get(path, params={"secrets": "perhaps"}).status_code == 400
