@@ -186,11 +186,15 @@ def test_nothing_of_a_deleted_session_is_left(tmp_path, provider):
         stack.settle()
         kept_blocks = traces.packed(stack.datadir.database)
         doomed = stack.session(f"doomed {mark}")
+        stack.api.patch(f"/api/sessions/{kept}", json={"isRecording": True}).raise_for_status()
         content = Content(stack, provider, mark, size=600_000)
         Content(stack, provider, mark, tag=stack.tag(doomed))  # the same content a second time
-        with stack.agent() as client:  # so many rows that pages are split and joined
-            for number in range(100):
-                client.get(f"https://{HOST}/raw/status?q={mark}{'.' * number}").raise_for_status()
+        with stack.agent() as doomed_agent, stack.agent(stack.tag(kept)) as kept_agent:
+            # So many rows beside each other that pages are split and joined.
+            for number in range(60):
+                path = f"/raw/status?q={{}}{'.' * number}"
+                doomed_agent.get(f"https://{HOST}{path.format(mark)}").raise_for_status()
+                kept_agent.get(f"https://{HOST}{path.format(kept_mark)}").raise_for_status()
         stack.settle()
         content.check(doomed)
         ids = [entry["id"] for entry in stack.entries(doomed)]
