@@ -16,7 +16,7 @@ from tests.provider import Provider, running, seeded
 HOST = "api.anthropic.com"
 STREAMS = 500
 SOCKETS = 200
-MESSAGES = 40  # a socket: what an agent sends in a day of work
+MESSAGES = 25  # a socket: what an agent sends in a day of work
 MB = 1_000_000
 
 
