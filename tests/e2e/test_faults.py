@@ -10,25 +10,11 @@ import subprocess
 import sys
 import time
 
-import pytest
+from tests.e2e.conftest import HOST
+from tests.e2e.stack import PATIENCE_S
+from tests.provider import seeded
 
-from tests.e2e.stack import PATIENCE_S, Stack
-from tests.provider import Provider, running, seeded
-
-HOST = "api.anthropic.com"
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with running(Provider()) as started:
-        yield started
-
-
-@pytest.fixture
-def stack(tmp_path, provider):
-    with Stack(tmp_path, upstreams={HOST: provider.url}) as started:
-        yield started
 
 
 def ask(client, number, size=200_000):
@@ -67,7 +53,8 @@ def test_the_spools_disk_is_full_for_a_while(stack, provider):
     session = stack.session()
     with stack.agent() as client:
         ask(client, 0)
-        resource.prlimit(stack.proxy.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+        # A fuller segment would be followed by a fresh one: too little for what one request needs.
+        resource.prlimit(stack.proxy.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         for number in range(1, 12):
             ask(client, number)
         degraded = wait_for(lambda: health(stack)["status"] == "degraded")

@@ -6,22 +6,15 @@ import threading
 
 import pytest
 
+from tests.e2e.conftest import HOST
 from tests.e2e.stack import Stack
-from tests.provider import Provider, running
 
-HOST = "api.anthropic.com"
 TYPES = [
     "text/event-stream",
     "application/json",
     "application/x-ndjson",
     "application/octet-stream",
 ]
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with running(Provider()) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

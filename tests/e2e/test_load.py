@@ -6,30 +6,16 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
 from websockets.asyncio.client import connect
 
 from storage import spool
-from tests.e2e.stack import Stack
-from tests.provider import Provider, running, seeded
+from tests.e2e.conftest import HOST
+from tests.provider import seeded
 
-HOST = "api.anthropic.com"
 STREAMS = 500
 SOCKETS = 200
 MESSAGES = 25  # a socket: what an agent sends in a day of work
 MB = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with running(Provider()) as started:
-        yield started
-
-
-@pytest.fixture
-def stack(tmp_path, provider):
-    with Stack(tmp_path, upstreams={HOST: provider.url}) as started:
-        yield started
 
 
 class Watch(threading.Thread):
