@@ -84,7 +84,7 @@ def socket(db, session_id, messages, **changes):
 def clock(db, entry_id, side, chunks, *, run_chunks=clocks.RUN_CHUNKS):
     """Store the chunk clock of `chunks`, (offset_ns, size_bytes)."""
     first = at_bytes = 0
-    for batch in itertools.batched(chunks, run_chunks, strict=False):
+    for batch in itertools.batched(chunks, run_chunks):
         run = clocks.Run(first, at_bytes)
         for offset_ns, size_bytes in batch:
             run.append(offset_ns, size_bytes)
