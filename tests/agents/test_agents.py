@@ -10,6 +10,7 @@ import re
 import msgspec
 import pytest
 
+from certs import authority
 from certs.trust import VARIABLES
 from tests.agents.runner import AGENTS, model_calls
 from tests.provider import GREETING
@@ -78,6 +79,10 @@ def check_recorded(stack, provider, agent, session_id, prompt):
     return len(calls)
 
 
+def within(host, name):
+    return host == name.lstrip(".") or host.endswith(f".{name.lstrip('.')}")
+
+
 def grep(folder, needle):
     return [path for path in folder.rglob("*") if path.is_file() and needle in path.read_bytes()]
 
@@ -87,6 +92,9 @@ def test_an_agent_is_on_record(stack, provider, run_agent, agent):
     prompt = f"hello from the test of {agent.name}"
     out, err = finish(run_agent(agent, prompt, name=f"run of {agent.name}"))
 
+    # Each of the six accepts an authority that may vouch for these names and no others.
+    permitted = authority.load(stack.datadir.ca).permitted
+    assert all(any(within(host, name) for name in permitted) for host in agent.hosts)
     assert GREETING in out
     assert f"run of {agent.name}" in err
     stack.settle()
