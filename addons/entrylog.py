@@ -5,6 +5,7 @@ The event loop only names a step (`EntryLog.chunk` ...), a moment and the raw co
 run in the spool thread.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -209,7 +210,9 @@ class EntryLog:
         self.broken = True
         self.dropped_bytes += gap.size_bytes or 0
         for side in sides:
-            self._finish(side, at_ns)
+            # What redaction holds back of a body that it failed at is lost as well.
+            with contextlib.suppress(Exception):
+                self._finish(side, at_ns)
             self._sides[side].cut_off = True
             self._sides[side].size_bytes += gap.size_bytes or 0
         self._pack("gap", at_ns, gap)

@@ -100,6 +100,9 @@ class Scribe:
         full = self._put_bytes - self._done_bytes + size > self._queue_bytes
         if (full or log.missed is not None) and not self._fits(log, step, at_ns, content, size):
             return
+        self._enqueue(log, step, at_ns, content, size)
+
+    def _enqueue(self, log: EntryLog, step: Step, at_ns: int, content: Any, size: int) -> None:
         self._put_bytes += size
         self._queue.append((log, step, at_ns, content, size))
         if not self._awake:
@@ -109,9 +112,7 @@ class Scribe:
     def fault(self, log: EntryLog | None, error: BaseException) -> None:
         """The recorder itself failed at this entry, or at one that it could not even begin."""
         name = type(error).__name__
-        self._troubles["capture"] = (
-            f"recording failed inside the proxy ({name}): a gap is on record"
-        )
+        self._troubles["capture"] = _FAULT.format(name)
         gap = Gap(reason="capture_failed", started_ns=time.time_ns(), detail=name)
         sides: tuple[Side, ...] = ("request", "response")
         self.put(log or self._nobody, EntryLog.gap, time.monotonic_ns(), (gap, sides))
@@ -128,19 +129,24 @@ class Scribe:
 
     def tick(self) -> None:
         """Put down what was lost of entries that never got on record. To be called now and then."""
-        if self._nobody.missed is not None:
-            self._fits(self._nobody, EntryLog.gap, time.monotonic_ns(), None, ITEM_BYTES)
+        queued = self._put_bytes - self._done_bytes
+        if self._nobody.missed is not None and queued <= self._queue_bytes // 2:
+            self._put_missed(self._nobody, time.monotonic_ns())
 
     def _fits(self, log: EntryLog, step: Step, at_ns: int, content: Any, size: int) -> bool:
         """Decides when the queue is full or was full for this entry."""
         queued = self._put_bytes - self._done_bytes + size
         # Whoever lost something waits for some room, or one gap would become many.
         room = self._queue_bytes if log.missed is None else self._queue_bytes // 2
+        if log.silent:  # it never got on record, so nothing of it may fill the queue
+            if self._nobody.missed is not None:
+                self._nobody.missed.add(step, content)
+            return False
         if step is EntryLog.open and queued > room:
             log.silent = True
             log = self._nobody
         # The end of what is on record is always worth its few bytes.
-        elif log.silent or step is EntryLog.close or queued <= room:
+        elif step is EntryLog.close or queued <= room:
             self._put_missed(log, at_ns)
             return True
         if log.missed is None:
@@ -154,7 +160,8 @@ class Scribe:
         if missed is not None:
             self._troubles.pop("queue", None)
             content = (missed.gap(time.time_ns()), missed.sides)
-            self.put(log, EntryLog.gap, at_ns, content)
+            # However full the queue is: without it the entry would look whole.
+            self._enqueue(log, EntryLog.gap, at_ns, content, ITEM_BYTES)
 
     # --- the spool thread ------------------------------------------------------------------------
 
@@ -227,9 +234,7 @@ class Scribe:
         """Nothing of the step is written: it might hold what redaction would have cut."""
         log.take()
         name = type(error).__name__
-        self._troubles["capture"] = (
-            f"recording failed inside the proxy ({name}): a gap is on record"
-        )
+        self._troubles["capture"] = _FAULT.format(name)
         lost = Lost("capture_failed", time.time_ns(), detail=name)
         lost.add(step, content)
         gap = (lost.gap(time.time_ns()), lost.sides)
@@ -249,9 +254,19 @@ class Scribe:
             if now_ns - since_ns >= SETTLE_S * 1e9:
                 del self._holding[log]
                 if not log.silent and self._paused is None:
-                    log.settle(now_ns)
-                    buffers += log.take()
+                    buffers += self._settle(log, now_ns)
         return buffers
+
+    def _settle(self, log: EntryLog, now_ns: int) -> Buffers:
+        try:
+            log.settle(now_ns)
+        except Exception as error:  # noqa: BLE001 - one entry may fail, the others go on
+            log.take()
+            name = type(error).__name__
+            self._troubles["capture"] = _FAULT.format(name)
+            gap = Gap(reason="capture_failed", started_ns=time.time_ns(), detail=name)
+            log.gap(now_ns, (gap, ("request", "response")))
+        return log.take()
 
     def _append(self, buffers: Buffers) -> None:
         """Append, however long the disk refuses; the queue takes what comes meanwhile."""
@@ -283,9 +298,18 @@ class Scribe:
         if verdict is not None:
             self._troubles["disk"] = self._guard.sentence(verdict)
             if self._paused is None:
-                self._paused = Lost(verdict, time.time_ns())
+                self._pause(verdict)
         elif self._paused is not None:
             self._append(self._resumed())
+
+    def _pause(self, verdict: str) -> None:
+        """What is lost is counted at the end of the pause, which a kill -9 would take along."""
+        self._paused = Lost(verdict, time.time_ns())
+        gap = Gap(
+            reason=verdict, started_ns=self._paused.started_ns, detail="recording pauses from here"
+        )
+        self._nobody.gap(time.monotonic_ns(), (gap, ()))
+        self._append(self._nobody.take())
 
     def _skip(self, paused: Lost, log: EntryLog, step: Step, at_ns: int, content: Any) -> None:
         paused.add(step, content)

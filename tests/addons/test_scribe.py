@@ -221,6 +221,55 @@ def test_full_queue_leaves_a_gap_and_never_waits(begin, datadir):
     assert (gap.reason, gap.records) == ("queue_full", 1)
 
 
+def test_entry_that_ends_while_the_queue_is_full_keeps_its_gap(begin, datadir):
+    scribe = begin(queue_bytes=10_000)
+    free = threading.Event()
+    real = scribe.writer.append
+
+    def append(buffers):
+        assert free.wait(20)
+        real(buffers)
+
+    scribe.writer.append = append
+    entry, filler = Entry(scribe), Entry(scribe, kind="websocket")
+    while entry.log.missed is None:
+        entry.chunk(b"x" * 1000)
+    while filler.log.missed is None:  # until not even a gap fits
+        filler.message(b"")
+    entry.close()
+    free.set()
+    scribe.stop()
+    found = entries(datadir)[0]
+    assert found.outcome == "gap"
+    (gap,) = found.gaps
+    assert gap.size_bytes == found.closed.dropped_bytes == 1000
+
+
+def test_entry_that_never_got_on_record_does_not_fill_the_queue(begin, datadir):
+    scribe = begin(queue_bytes=10_000)
+    free = threading.Event()
+    real = scribe.writer.append
+
+    def append(buffers):
+        assert free.wait(20)
+        real(buffers)
+
+    scribe.writer.append = append
+    filler = Entry(scribe, kind="websocket")
+    while filler.log.missed is None:
+        filler.message(b"")
+    late = Entry(scribe)
+    for _ in range(100):
+        late.chunk(b"y" * 1000)
+    assert scribe._put_bytes - scribe._done_bytes <= 10_000
+    free.set()
+    eventually(lambda: scribe._put_bytes == scribe._done_bytes)
+    scribe.tick()
+    scribe.stop()
+    (gap,) = nobody(datadir)
+    assert (gap.reason, gap.records, gap.size_bytes) == ("queue_full", 101, 100_000)
+
+
 def test_disk_that_refuses_is_tried_again_and_nothing_is_lost(begin, datadir):
     scribe = begin()
     real, refused = scribe.writer.append, []
@@ -292,7 +341,8 @@ def test_pause_for_a_low_disk_is_a_gap_and_ends_by_itself(begin, datadir, monkey
     assert half.closed.dropped_bytes == 10
     assert half.closed.response_bytes == 16
     assert found[ending.log.text_id].closed is not None
-    (gap,) = nobody(datadir)
+    begun, gap = nobody(datadir)
+    assert (begun.reason, begun.size_bytes) == ("disk_low", None)
     assert gap.reason == "disk_low"
     assert gap.size_bytes == 10 + len(b"unseen")
     assert gap.started_ns < gap.ended_ns
@@ -305,9 +355,40 @@ def test_pause_that_lasts_to_the_end_is_on_record_too(begin, datadir, monkeypatc
     guard.says = "spool_full"
     scribe = begin(guard=guard)
     Entry(scribe).close()
+    # Before its end already: a kill -9 in the pause leaves that much.
+    (begun,) = eventually(lambda: nobody(datadir))
+    assert (begun.reason, begun.records, begun.ended_ns) == ("spool_full", None, None)
     scribe.stop()
-    (gap,) = nobody(datadir)
+    _, gap = nobody(datadir)
     assert gap.reason == "spool_full"
+    assert gap.records > 0
+
+
+def test_tail_that_cannot_be_settled_is_a_gap_and_takes_no_other_entry_along(
+    begin, datadir, monkeypatch
+):
+    monkeypatch.setattr("addons.scribe.SETTLE_S", 0.0)
+    scribe = begin()
+
+    def broken(*_):
+        raise ValueError("broken on purpose")
+
+    monkeypatch.setattr("addons.redaction.stream.PlainBody.settle", broken)
+    monkeypatch.setattr("addons.redaction.stream.PlainBody.finish", broken)
+    entry = Entry(scribe, headers=((b"x-api-key", b"sk-abcdefgh-1234567890"),))
+    entry.chunk(b"up to here sk-abcdefgh")
+    sound = Entry(scribe, kind="websocket")
+    sound.message(b"fine")
+    entry.chunk(b" and on")
+    eventually(lambda: any(found.gaps for found in entries(datadir)))
+    entry.close()
+    sound.put(EntryLog.close, Closing(outcome="complete"))
+    scribe.stop()
+    first, second = entries(datadir)
+    assert first.gaps[0].reason == "capture_failed"
+    assert first.outcome == "gap"
+    assert second.texts == [(True, "fine")]
+    assert second.outcome == "complete"
 
 
 def test_step_that_fails_is_a_gap_and_no_raw_bytes(begin, datadir, monkeypatch):
