@@ -41,6 +41,8 @@ _PLAIN = re.compile(rb"[A-Za-z]*|[0-9.:TZ/+-]*")
 # Stride of the sieve, and from how many needles on it costs less than finding each.
 _STRIDES: Final = {64: 9, 24: 17, 8: 33}
 _WORD: Final = 8
+# Each is looked at without a break for other threads: the event loop must not wait for megabytes.
+_SLICE_BYTES: Final = 192 << 10  # a multiple of every stride
 
 
 def is_searchable(value: bytes) -> bool:
@@ -133,11 +135,12 @@ class _Group:
         """The needles that may be in `data`."""
         if self._sieve is None:
             return self.needles
-        whole = len(data) // _WORD * _WORD
-        words = memoryview(data)[:whole].cast("Q")[:: self._stride // _WORD]
-        if self._sieve.keys().isdisjoint(words):
-            return ()
-        hits = self._sieve.keys() & set(words)
+        hits: set[int] = set()
+        for at in range(0, len(data) // _WORD * _WORD, _SLICE_BYTES):
+            part = memoryview(data)[at : at + _SLICE_BYTES]
+            words = part[: len(part) // _WORD * _WORD].cast("Q")[:: self._stride // _WORD]
+            if not self._sieve.keys().isdisjoint(words):
+                hits |= self._sieve.keys() & set(words)
         return dict.fromkeys(needle for word in hits for needle in self._sieve[word])
 
     def _sift(self, needle: bytes) -> None:

@@ -70,6 +70,19 @@ def test_every_needle_is_found_at_every_alignment(count, size, padding):
     assert index.present(b"." * 5000) == []
 
 
+@pytest.mark.parametrize("size", [16, 40, 100])
+def test_every_needle_is_found_where_two_slices_of_long_data_meet(size, monkeypatch):
+    monkeypatch.setattr("addons.redaction.known._SLICE_BYTES", 192)
+    values = [bytes(random.Random(n).choices(b"ABCDEFGHjkmn2345", k=size)) for n in range(40)]
+    index = Index()
+    for value in values:
+        index.add(value)
+    for at in range(192 - size, 192 + 9):
+        data = b"." * at + values[7] + b"." * 300
+        assert values[7] in index.present(data)
+        assert values[7] in index.present(data[: at + size])
+
+
 def test_a_removed_value_is_not_found_and_leaves_the_others_alone():
     index, values = Index(), [b"sk-ant-api03-" + token(90) for _ in range(20)]
     for value in values:
