@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 from storage import datadir as places
@@ -9,6 +11,16 @@ from storage.datadir import DataDir
 
 # Milliseconds and counter of an id: enough to tell those of one process apart.
 _PREFIX = 18
+
+
+def command() -> str:
+    """This program as another terminal can call it: by its path, where only `uv run` finds it."""
+    own = Path(sys.executable).with_name("wirescribe")
+    found = shutil.which("wirescribe")
+    is_passing = "UV_RUN_RECURSION_DEPTH" in os.environ  # uv puts the venv on PATH for us alone
+    if not own.exists() or (found and own.samefile(found) and not is_passing):
+        return "wirescribe"
+    return shlex.quote(str(own))
 
 
 def data_dir(datadir: DataDir) -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from cli import running
 from cli.errors import say
@@ -51,7 +52,7 @@ def _start(datadir: DataDir, found: Running) -> subprocess.Popen[bytes]:
         )
     say(f"wirescribe: starting in the background, log in {log_path(datadir)}")
     command = (sys.executable, "-P", "-m", "cli", "up", "--for-runs")
-    with log_path(datadir).open("wb") as log:
+    with _fresh_log(datadir) as log:
         return subprocess.Popen(
             (*command, "--data-dir", str(datadir.root)),
             stdin=subprocess.DEVNULL,
@@ -65,6 +66,14 @@ def _start(datadir: DataDir, found: Running) -> subprocess.Popen[bytes]:
 
 def log_path(datadir: DataDir) -> Path:
     return datadir.root / "up.log"
+
+
+def _fresh_log(datadir: DataDir) -> BinaryIO:
+    """Empty, and 0600 like everything in the data dir, also if an earlier one was not."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    handle = os.open(log_path(datadir), flags, 0o600)
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "wb")
 
 
 def _log_tail(datadir: DataDir) -> str:

@@ -100,7 +100,7 @@ _server = (
     click.option(
         "--port",
         type=_PORT,
-        help="Port of API and viewer, 0 for one that is free.  [default: 8889]",
+        help="Port of the API, 0 for one that is free.  [default: 8889]",
     ),
     click.option(
         "--auth",

@@ -1,4 +1,4 @@
-"""`wirescribe serve`: API, viewer and ingest alone."""
+"""`wirescribe serve`: API and ingest alone."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from storage.processes import Announcement, Process
 @options.data_dir
 @click.option("--supervised", "is_supervised", is_flag=True, hidden=True)
 def serve(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
-    """Run the server alone: API, viewer, and the reading of what was spooled."""
+    """Run the server alone: the API, and the reading of what was spooled."""
     datadir.prepare()
     settings = supervised.receive() if is_supervised else load(datadir, flags, os.environ)
     if not is_supervised:
@@ -49,7 +49,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
     def on_started(host: str, port: int) -> None:
         announcements.append(Announcement(datadir, _process(host, port)))
         if not is_supervised:
-            say(f"API and viewer: http://{host}:{port}")
+            say(f"API: http://{host}:{port}")
 
     try:
         listen(create_app(store, asked), settings.host, settings.port, on_started)

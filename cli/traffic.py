@@ -164,7 +164,7 @@ def _show(entry: "EntryBody") -> None:
         click.echo("\n" + output.line(f"{version} {entry.status} {reason}".strip()))
         _headers(entry.response_headers or {})
     for name, body in (("request", entry.request_body), ("response", entry.response_body)):
-        if body:
+        if body and output.is_terminal():
             say(f"its {name} body: wirescribe traffic show {entry.id} --{name}-body --decoded")
 
 

@@ -17,6 +17,7 @@ from storage.datadir import DataDir
 from storage.errors import NotFound
 from storage.processes import Announcement, Process
 
+_ENDING = "^C ends both; open streams may finish first"
 _PATIENCE_S = 5.0  # after the last run, until what is still open is cut
 
 
@@ -72,6 +73,7 @@ async def _up(
     async def on_ready(found: Running) -> None:
         active = await asyncio.to_thread(_active_session, datadir, session)
         say(_welcome(datadir, found, active, settings))
+        say("ends with the last run" if is_for_runs else _ENDING)
 
     announcement = Announcement(
         datadir,
@@ -124,19 +126,19 @@ def _welcome(datadir: DataDir, found: Running, active: str | None, settings: Set
     """Where to point an agent, in the agent's terms."""
     assert found.proxy
     assert found.server
-    there = hints.data_dir(datadir)
+    there, command = hints.data_dir(datadir), hints.command()
     lines = [
         f"Wirescribe {found.proxy.version} records to {datadir.root}",
         "",
-        f"  an agent in a session of its own:   wirescribe run{there} -- claude",
-        f'  all that a shell starts:            eval "$(wirescribe env{there})"',
+        f"  an agent in a session of its own:   {command} run{there} -- claude",
+        f'  all that a shell starts:            eval "$({command} env{there})"',
         f"  proxy             HTTPS_PROXY={running.url(found.proxy)}",
         f"  its CA            NODE_EXTRA_CA_CERTS={datadir.ca / 'mitmproxy-ca-cert.pem'}",
-        f"  API and viewer    {running.url(found.server)}",
+        f"  API               {running.url(found.server)}",
     ]
     if settings.auth == "token":
         lines.append(f"  its token         in {datadir.root / 'token'}")
-    lines += ["", _untagged(active, settings), "^C ends both; open streams may finish first"]
+    lines += ["", _untagged(active, settings)]
     return "\n".join(lines)
 
 

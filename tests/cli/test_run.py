@@ -2,6 +2,7 @@ import os
 import pty
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -201,7 +202,10 @@ def test_without_an_up_one_is_started_and_ends_with_the_last_run(place):
     first.communicate(timeout=PATIENCE_S)
     place.wait_for(lambda: not place.processes(), "the end of the up in the background")
     third = run(place, "--", *AGENT, "call")
-    assert f"log in {place.datadir.root / 'up.log'}" in third.stderr
+    log = place.datadir.root / "up.log"
+    assert f"log in {log}" in third.stderr
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert "ends with the last run" in log.read_text()
     assert third.stdout.encode() == ANSWER
     assert len(sessions(place)) == 3
     place.wait_for(lambda: not place.processes(), "the end of the up in the background")

@@ -56,6 +56,13 @@ def test_an_entry_is_shown_with_its_heads(recorded):
     assert "\nContent-Type: application/json\n" in shown
 
 
+def test_where_its_bodies_are_is_said_to_a_person_alone(recorded, monkeypatch):
+    assert recorded.here("traffic", "show", recorded.entry["id"]).stderr == ""
+    monkeypatch.setattr("cli.output.is_terminal", lambda: True)
+    said = recorded.here("traffic", "show", recorded.entry["id"]).stderr
+    assert f"traffic show {recorded.entry['id']} --response-body --decoded" in said
+
+
 @pytest.mark.usefixtures("terminal")
 def test_a_body_on_a_terminal_is_text(recorded):
     done = recorded.here("traffic", "show", recorded.entry["id"], "--response-body")

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import time
@@ -26,7 +27,7 @@ def sessions(place):
 def test_it_says_where_to_point_an_agent(lived_in):
     said = lived_in.running.said()
     assert "wirescribe run -- claude" in said
-    assert 'eval "$(wirescribe env)"' in said
+    assert re.search(r'eval "\$\((\S*/)?wirescribe env\)"', said)
     assert f"HTTPS_PROXY=http://127.0.0.1:{lived_in.running.proxy.port}" in said
     assert f"http://127.0.0.1:{lived_in.running.server.port}" in said
     assert str(lived_in.datadir.ca) in said
