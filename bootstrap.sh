@@ -38,7 +38,8 @@ find_uv() {
     for pip in "$1 -m pip" "python3 -m pip" pip3 pip; do
         if $pip --version >/dev/null 2>&1; then
             echo "uv is not installed: putting one into .uv/ of this checkout" >&2
-            $pip install --quiet --disable-pip-version-check --target .uv uv >&2
+            PIP_ROOT_USER_ACTION=ignore \
+                $pip install --quiet --disable-pip-version-check --target .uv uv >&2
             echo .uv/bin/uv
             return
         fi
@@ -48,8 +49,17 @@ find_uv() {
     exit 1
 }
 
+# uv by itself follows .python-version, and would download that one.
+tell_of_other_python() {
+    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    if [ "$version" != "$(cat .python-version)" ]; then
+        echo "setting up with Python $version; for uv by hand: export UV_PYTHON=$version" >&2
+    fi
+}
+
 python=$(find_python)
 uv=$(find_uv "$python")
+[ -d .venv ] || tell_of_other_python "$python"
 export UV_PYTHON_DOWNLOADS=never
 export UV_PYTHON="$python"
 exec "$uv" "$@"
