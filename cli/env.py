@@ -6,7 +6,7 @@ import shlex
 import rich_click as click
 
 from addons import baseurl
-from cli import agents, client, environment, options, pointing, running, shells
+from cli import agents, client, environment, hints, options, pointing, running, shells
 from cli.environment import Changes
 from cli.errors import refuse, say
 from cli.settings import load
@@ -54,7 +54,8 @@ def _changes(datadir: DataDir, chosen: str | None, *, is_base_url: bool) -> Chan
         session = client.of_server(datadir).find_session(chosen)
         tag = pointing.tag(datadir, session.id)
         if not session.is_recording:
-            say(f"wirescribe: {session.name!r} is not recording: `wirescribe sessions record on`")
+            turn_on = f"sessions record{hints.data_dir(datadir)} on {hints.prefix(session.id)}"
+            say(f"wirescribe: {session.name!r} is not recording: `wirescribe {turn_on}`")
     if not is_base_url:
         if tag is None and not baseurl.is_loopback(proxy.host or ""):
             refuse("this proxy listens beyond loopback and demands a session: add --session")

@@ -62,7 +62,9 @@ def permissions(datadir: DataDir) -> Iterator[Finding]:
                 found = os.lstat(path)
             except FileNotFoundError:
                 continue
-            if not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o077:
+            # A user's editor makes config.toml as it makes any file; the folder keeps others out.
+            forbidden = 0o022 if path == str(datadir.config) else 0o077
+            if not stat.S_ISLNK(found.st_mode) and found.st_mode & forbidden:
                 open_to_others.append(path)
             if found.st_uid != os.getuid():
                 foreign.append(path)

@@ -65,6 +65,14 @@ def test_every_wrong_thing_has_an_advice(kept):
     assert found["permissions"]["advice"] == f"chmod -R go= '{kept.datadir.root}'"
 
 
+def test_config_toml_may_be_as_an_editor_made_it(kept):
+    kept.datadir.config.touch()
+    kept.datadir.config.chmod(0o644)
+    assert wrong(findings(kept)[1]) == set()
+    kept.datadir.config.chmod(0o664)
+    assert wrong(findings(kept)[1]) == {"permissions"}
+
+
 def test_settings_that_cannot_be_read(kept):
     kept.datadir.config.write_text("nonsense = 1")
     _, found = findings(kept)

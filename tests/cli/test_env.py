@@ -33,8 +33,9 @@ def test_unset_takes_all_of_it_back(lived_in):
 
 
 def test_a_session_that_does_not_record_is_said(lived_in):
-    lived_in.here("sessions", "create", "off")
-    assert "'off' is not recording" in lived_in.here("env", "--session", "off").stderr
+    created = lived_in.here("sessions", "create", "off").stdout
+    said = lived_in.here("env", "--session", "off").stderr
+    assert f"'off' is not recording: `wirescribe sessions record on {created[:18]}`" in said
     assert lived_in.here("env", "--session", "nowhere").returncode == 1
 
 
