@@ -68,6 +68,7 @@ async def _rounds(
         await _first_event(await _client(provider, None)) for _ in range(max(options.rounds, 5))
     ]
     base = statistics.median(direct)
+    delays = [await _delays(await _client(provider, None)) for _ in range(5)]
     added = {
         name: [value - base for value in values]
         for name, values in seen.pop("SSE first event").items()
@@ -103,6 +104,10 @@ async def _rounds(
         )
         for name, goal in (("SSE chunk delay p50", 0.25), ("SSE chunk delay p99", 1.0))
     ]
+    figures += [
+        Figure(name=f"{name}, direct", unit="ms", ours=[one[name] for one in delays])
+        for name in delays[0]
+    ]
     return figures
 
 
@@ -126,21 +131,19 @@ async def _round(
     small = await _posts(client, proxy, SMALL, requests)
     big = await _posts(client, proxy, large, requests)
     first = await _first_event(client)
-    _, delays = await client.sse(200, 2)
+    delays = await _delays(client)
     before = proxy.cpu_seconds()
     for _ in range(5):
         await client.sse(400, 0)
     burst = (proxy.cpu_seconds() - before) * 1000 / 5
     client.close()
-    quantiles = statistics.quantiles([delay * 1000 for delay in delays], n=100)
     return {
         "small POST p50": small["p50"],
         "200 KB POST p50": big["p50"],
         "200 KB POST rate": big["rate"],
         "200 KB POST CPU": big["cpu"],
         "SSE first event": first,
-        "SSE chunk delay p50": quantiles[49],
-        "SSE chunk delay p99": quantiles[98],
+        **delays,
         "SSE burst CPU": max(burst, 0.01),
     }
 
@@ -157,6 +160,13 @@ async def _posts(
         "rate": requests / elapsed,
         "cpu": (proxy.cpu_seconds() - cpu) * 1000 / requests,
     }
+
+
+async def _delays(client: load.Client) -> dict[str, float]:
+    """Of 200 events, one each 2 ms, from the provider's write to the client's read."""
+    _, delays = await client.sse(200, 2)
+    quantiles = statistics.quantiles([delay * 1000 for delay in delays], n=100)
+    return {"SSE chunk delay p50": quantiles[49], "SSE chunk delay p99": quantiles[98]}
 
 
 async def _first_event(client: load.Client) -> float:
