@@ -227,12 +227,14 @@ class _Proxy:
                 host, port = self._address()
                 with self._announced(host, port) as announcement:
                     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
-                    looking = tasks.create_task(self._look(announcement), name="look")
+                    looking = tasks.create_task(self._look(), name="look")
+                    telling = tasks.create_task(self._tell(announcement), name="tell")
                     if started is not None:
                         started(host, port)
                     await stop.asked.wait()
                     await self._drain(stop)
                     looking.cancel()
+                    telling.cancel()
             finally:
                 made.shutdown()  # type: ignore[no-untyped-call]
                 await asyncio.wait([running])
@@ -264,25 +266,36 @@ class _Proxy:
         finally:
             announcement.withdraw()
 
-    async def _look(self, announcement: Announcement) -> None:
-        """Look at the control file and at what is wrong, for as long as the proxy runs."""
-        refreshed = 0.0
+    async def _look(self) -> None:
+        """Look at the control file for as long as the proxy runs."""
         while True:
-            self._entries.look_again()
-            self._scribe.tick()
-            if time.monotonic() - refreshed >= REFRESH_S:
-                refreshed = time.monotonic()
-                await asyncio.to_thread(self._refresh, announcement)
+            try:
+                self._entries.look_again()
+                self._scribe.tick()
+            except Exception as error:  # noqa: BLE001 - the proxy must outlive whatever it is
+                self._entries.fault(None, error)
             await asyncio.sleep(LOOK_S)
+
+    async def _tell(self, announcement: Announcement) -> None:
+        """
+        Say what is wrong, and look who runs beside us.
+
+        Apart from `_look`, which must not wait for a disk, nor for a thread while all of them are
+        busy with names that nobody resolves.
+        """
+        while True:
+            await asyncio.to_thread(self._refresh, announcement)
+            await asyncio.sleep(REFRESH_S)
 
     def _refresh(self, announcement: Announcement) -> None:
         troubles = self._scribe.troubles
         if self._control.degraded:
             troubles = (*troubles, self._control.degraded)
-        # A full disk is one of the troubles that are to be announced, as soon as it takes it.
-        with contextlib.suppress(StoreError, OSError):
-            announcement.update(degraded=troubles)
+        with contextlib.suppress(OSError):
             self._own.refresh()
+        # A full disk is one of the troubles that are to be announced, as soon as it takes it.
+        with contextlib.suppress(StoreError, OSError, UnicodeError):  # the last: of a path
+            announcement.update(degraded=troubles)
 
     async def _drain(self, stop: Stop) -> None:
         """Take no more connections, let what is open come to its end, cut the rest."""

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from addons.entries import Entries
 from tests.addons.running import running
 from tests.addons.test_recorder import HOST, Gate, client, tunnelled
 
@@ -167,6 +168,35 @@ def test_recording_off_in_mid_stream(proxy, provider):
     assert entry.outcome == "recording_stopped"
     assert entry.body("response") == b"data: first\n\n"
     assert "response" not in entry.ends
+
+
+def test_recording_off_in_mid_stream_while_every_thread_is_busy(proxy, provider, monkeypatch):
+    """As when the resolver does not answer; and a look that failed is not the last one."""
+    gates, busy = streaming(provider), threading.Event()
+    proxy.control(active=ONE, sessions={ONE: (True, "w1")})
+    look_again, failures = Entries.look_again, iter([True])
+
+    def look(self):
+        if next(failures, False):
+            raise RuntimeError("broken on purpose")
+        look_again(self)
+
+    monkeypatch.setattr(Entries, "look_again", look)
+    with client(proxy) as agent, agent.stream("POST", f"https://{HOST}/v1/messages") as answer:
+        chunks = answer.iter_raw()
+        next(chunks)
+        for _ in range(40):
+            proxy._loop.call_soon_threadsafe(proxy._loop.run_in_executor, None, busy.wait, 20)
+        threading.Event().wait(1.1)  # whoever waits for a thread once a second does so now
+        proxy.control(active=ONE, sessions={ONE: (False, "w1")})
+        settle(proxy)
+        gates[0].open()
+        gates[1].open()
+        assert b"later 1" in b"".join(chunks)
+        busy.set()
+    entry = proxy.one()
+    assert entry.outcome == "recording_stopped"
+    assert entry.body("response") == b"data: first\n\n"
 
 
 def test_another_session_becomes_active_http_stays_where_it_began(proxy, provider):
