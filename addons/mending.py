@@ -1,5 +1,5 @@
 """
-Small repairs of mitmproxy 12.2's HTTP/1 reader, applied once at start.
+Small repairs of mitmproxy 12.2, applied once at start.
 
 - Trailers after a chunked body crash the connection ("HTTP trailers are not implemented yet",
   proxy/layers/http/_http1.py, `Http1Connection.read_body`): both sides hang. Here the body ends
@@ -9,10 +9,14 @@ Small repairs of mitmproxy 12.2's HTTP/1 reader, applied once at start.
   informational answers are dropped, as a proxy may with those a client did not ask for.
 - The form of a request's target is forgotten before the first hook. Here it is kept, because what
   was sent to the proxy's own port must not be taken for a proxy request.
+- A connection that is to be closed while its handler waits for the lock of `server_event` is left
+  open (proxy/server.py, `handle_connection` takes a cancellation in two other places only): the
+  peer waits for an end that never comes. Here it is closed.
 
 Each repair is behind a test that fails without it; see tests/addons/test_mending.py.
 """
 
+import asyncio
 import re
 from collections.abc import Generator
 from typing import Any
@@ -21,8 +25,9 @@ import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.net.http import http1
-from mitmproxy.proxy import events
+from mitmproxy.proxy import events, server
 from mitmproxy.proxy.layers.http import _http1
 
 _FORM = "wirescribe_target_form"
@@ -36,6 +41,7 @@ def apply() -> None:
     _mend_trailers()
     _mend_informational()
     _mend_target_form()
+    _mend_closing()
 
 
 def is_origin_form(request: http.Request) -> bool:
@@ -98,3 +104,23 @@ def _mend_target_form() -> None:
         return request
 
     http1.read_request_head = read_request_head
+
+
+def _mend_closing() -> None:
+    original = server.ConnectionHandler.handle_connection
+
+    async def handle_connection(self: server.ConnectionHandler, connection: Connection) -> None:
+        try:
+            await original(self, connection)
+        except asyncio.CancelledError:
+            try:
+                if connection in self.transports:
+                    connection.state = ConnectionState.CLOSED
+                    await self.server_event(events.ConnectionClosed(connection))
+            finally:
+                left = self.transports.pop(connection, None)
+                if left is not None and left.writer is not None:
+                    left.writer.close()
+            raise
+
+    server.ConnectionHandler.handle_connection = handle_connection  # type: ignore[method-assign]
