@@ -60,6 +60,12 @@ class Admission:
 
     def enter_by_url(self, visitor: Visitor, flow: http.HTTPFlow) -> bool:
         """Base-URL mode: turns the request into one for the provider; False if it is none."""
+        try:
+            return self._enter_by_url(visitor, flow)
+        except ValueError:  # bytes that are no text, a Host or Origin that is none
+            return False
+
+    def _enter_by_url(self, visitor: Visitor, flow: http.HTTPFlow) -> bool:
         request = flow.request
         address = baseurl.parse(request.path)
         if address is None or flow.client_conn.tls or not self._proves(address.tag):

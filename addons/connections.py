@@ -73,6 +73,14 @@ class Connections:
         visitor = self.visitor(client)
         return None if visitor is None else visitor.current
 
+    def answer(self, flow: http.HTTPFlow, response: http.Response) -> None:
+        """Answer in place of the provider; mitmproxy cannot do that and stream at once."""
+        flow.request.stream = False
+        flow.response = response
+        handler = self._handlers().get(flow.client_conn.id)
+        if handler is not None:
+            tunnel.bound_body(handler, flow)
+
     def failed(self, data: Any, error: BaseException) -> None:
         flow_id = getattr(data, "id", "")
         found = (visitor.lives.get(flow_id) for visitor in self._visitors.values())

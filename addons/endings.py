@@ -1,5 +1,7 @@
 """How an entry ended, from what the proxy knows at its end."""
 
+import re
+
 import msgspec
 
 from storage.records import Outcome
@@ -18,6 +20,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CLIENTS = ("Client disconnected.", "HTTP/1 protocol error: peer closed", "EOF")
+
+# How Python shows bytes: `Invalid header line: b'Set-Cookie session=...'`.
+_QUOTED = re.compile(r"""\bb(?:'.*'|".*")""", re.DOTALL)
+
+
+def words(error: str) -> str:
+    """The proxy's words for an error without what they quote from the wire: it may be secret."""
+    return _QUOTED.sub("(bytes)", error)
 
 
 def outcome(ending: Ending) -> Outcome:

@@ -54,18 +54,22 @@ class Recorder:
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         flow.request.stream = True  # whatever fails below, nothing is buffered
         visitor = self._visitor(flow)
-        if visitor.connect is not None or flow.error:
+        if visitor.connect is not None:
             self._head(visitor, flow, "proxy")
             return None
         self._admission.take_tag(visitor, flow.request)
         way: Way = "proxy"
+        if flow.error:  # answered by mitmproxy with 400
+            if not self._admission.is_for_us(flow.request):
+                self._head(visitor, flow, way)
+            return None
         if self._admission.is_for_us(flow.request):
             if not self._admission.enter_by_url(visitor, flow):
-                _answer(flow, admission.not_found())
+                self._connections.answer(flow, admission.not_found())
                 return None
             way = "base-url"
         elif not self._admission.may_enter(visitor):
-            _answer(flow, admission.unauthorized())
+            self._connections.answer(flow, admission.unauthorized())
             return None
         own = self._admission.own.check(flow.request.host, flow.request.port)
         if own is None:
@@ -85,7 +89,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - the request must go where it should go
             self.failed(flow, error)
         if own:
-            _answer(flow, admission.refusal())
+            self._connections.answer(flow, admission.refusal())
         else:
             rule = self._policy.upstreams.get(flow.request.host.lower().rstrip("."))
             visitor.upstream_name = None if rule is None else rule.redirect(flow.request)
@@ -186,9 +190,13 @@ class Recorder:
             return
         if flow.response is not None and live.response is None:
             self._answered(live, flow.response)  # refused before `responseheaders`
+        if live.refused:  # and its body was too long
+            self._end(live, live.closing("refused", admission.OWN_PORT), flow.id)
+            return
         self._know_server(live, flow)
         ending = self._ending(live, flow, flow.error.msg)
-        self._end(live, live.closing(endings.outcome(ending), flow.error.msg), flow.id)
+        error = endings.words(flow.error.msg)
+        self._end(live, live.closing(endings.outcome(ending), error), flow.id)
 
     @total
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -262,9 +270,3 @@ class Recorder:
 def _kind(request: http.Request) -> EntryKind:
     """`websocket` for whoever asks for one, granted or not."""
     return "websocket" if request.headers.get("upgrade", "").lower() == "websocket" else "http"
-
-
-def _answer(flow: http.HTTPFlow, response: http.Response) -> None:
-    """Answer in place of the provider; mitmproxy cannot do that and stream at once."""
-    flow.request.stream = False
-    flow.response = response

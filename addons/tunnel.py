@@ -18,6 +18,8 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 
 from addons.visits import Counts, Visitor
 
+_REFUSED_BODY = "16m"  # as mitmproxy writes sizes
+
 
 def count(counts: Counts, data: bytes, *, from_client: bool) -> None:
     counts.last_ns = time.monotonic_ns()
@@ -121,13 +123,12 @@ class Layers(NextLayer):
         return hello is not None and hello.alpn_protocols == [b"h2"]
 
 
-class Eager:
-    """mitmproxy's options, with connections made at once; for one CONNECT that passes through."""
+class Changed:
+    """mitmproxy's options with some of them changed, for one stream."""
 
-    connection_strategy = "eager"
-
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any, **changes: object) -> None:
         self._options = options
+        self.__dict__.update(changes)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._options, name)
@@ -142,9 +143,23 @@ def connect_at_once(handler: Any, flow: Any) -> None:
 
     Lazily, a dead host would seem alive, and one that speaks first would never be heard.
     """
+    _change(handler, flow, connection_strategy="eager")
+
+
+def bound_body(handler: Any, flow: Any) -> None:
+    """
+    Answer `flow` with 413 when its body grows too long.
+
+    mitmproxy gathers the body of a request that it answers itself, and any page in a browser can
+    send it one without an end.
+    """
+    _change(handler, flow, body_size_limit=_REFUSED_BODY)
+
+
+def _change(handler: Any, flow: Any, **changes: object) -> None:
     for each in handler.layer.context.layers:
         if isinstance(each, HttpLayer):
             for stream in each.streams.values():
                 if getattr(stream, "flow", None) is flow:
-                    options: Any = Eager(stream.context.options)
+                    options: Any = Changed(stream.context.options, **changes)
                     stream.context.options = options

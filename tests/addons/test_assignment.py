@@ -25,6 +25,7 @@ def basic(text):
         (basic(":word"), None),
         ("Bearer abc", None),
         ("Basic not base64!", None),
+        ("Basic \udcff\udcfe", None),  # as mitmproxy gives bytes that are no text
         ("Basic " + base64.b64encode(b"\xff:\xff").decode(), None),
         ("", None),
     ],

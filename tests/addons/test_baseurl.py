@@ -1,5 +1,6 @@
 """Base-URL mode: by URL form alone, and through the proxy's own port."""
 
+import contextlib
 import socket
 
 import httpx
@@ -150,15 +151,44 @@ def test_connect_beside_it_on_the_same_port(proxy):
         "POST /@{session}:w/{host}/x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         "Origin: https://evil.example\r\nContent-Length: 0\r\n",
         "GET /@{session}:w/{host}/x HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: null\r\n",
+        "GET /@{session}:w/{host}/x HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://[x\r\n",
+        "GET /@{session}:\xff/{host}/x HTTP/1.1\r\nHost: 127.0.0.1\r\n",
     ],
 )
 def test_every_other_request_to_the_port_is_404(proxy, provider, head):
     head = head.format(port=proxy.port, session=SESSION, host=HOST)
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as agent:
-        agent.sendall(f"{head}\r\n".encode())
+        agent.sendall(f"{head}\r\n".encode("latin-1"))
         assert agent.recv(65536).startswith(b"HTTP/1.1 404")
     assert provider.requests == []
     assert proxy.entries() == []
+
+
+def test_body_of_what_is_refused_is_not_gathered_without_an_end(proxy):
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as agent:
+        agent.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(17):
+                agent.sendall(bytes(1 << 20))
+        assert agent.recv(65536).startswith(b"HTTP/1.1 413")
+        with contextlib.suppress(ConnectionError):  # the rest is not waited for
+            assert agent.recv(65536) == b""
+
+
+def test_request_that_is_no_sound_http_leaves_no_tag_word(tmp_path, provider):
+    with running(tmp_path, upstreams={HOST: provider.url}, everything=True) as proxy:
+        proxy.control(sessions={SESSION: (True, "word-of-the-tag")})
+        path = f"/@{SESSION}:word-of-the-tag/{HOST}/raw/bytes?size=1"
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as agent:
+            both = "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"
+            agent.sendall(f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{both}\r\n".encode())
+            assert agent.recv(65536).startswith(b"HTTP/1.1 400")
+            assert agent.recv(65536) == b""
+        with httpx.Client(trust_env=False) as agent:
+            assert agent.get(f"http://127.0.0.1:{proxy.port}{path}").status_code == 200
+        assert proxy.one().outcome == "complete"
+        everything = b"".join(path.read_bytes() for path in proxy.datadir.spool.rglob("*.spool"))
+        assert b"word-of-the-tag" not in everything
 
 
 def test_deleted_session_goes_on_unrecorded(proxy, provider):

@@ -327,6 +327,19 @@ def test_answer_with_two_lengths_is_refused(proxy, provider):
     assert entry.answered.status == 200
 
 
+def test_head_that_cannot_be_read_is_not_quoted_on_record(proxy, provider):
+    async def handler(request, reply):
+        await reply.raw(b"HTTP/1.1 200 OK\r\nSet-Cookie session=a-fresh-secret\r\n\r\n")
+        await reply.cut()
+
+    provider.handle("/broken", handler)
+    with client(proxy) as agent:
+        assert agent.get(f"https://{HOST}/broken").status_code == 502
+    entry = proxy.one()
+    assert entry.outcome == "upstream_error"
+    assert entry.closed.error == "Cannot parse HTTP response: Invalid header line: (bytes)"
+
+
 def test_early_answer_to_a_long_upload(proxy, provider):
     async def handler(request, reply):
         await reply.whole(413, [("connection", "close")], b"too large")
@@ -378,6 +391,19 @@ def test_failing_tee_leaves_the_stream_whole(proxy, provider, monkeypatch):
     entry = proxy.one()
     assert entry.outcome == "gap"
     assert entry.gaps[0].reason == "capture_failed"
+
+
+def test_proxy_authorization_of_any_bytes_is_no_tag_and_no_obstacle(proxy):
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as raw:
+        raw.sendall(
+            f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n".encode()
+            + b"Proxy-Authorization: Basic \xff\xfe\r\n\r\n"
+        )
+        until(raw, b"\r\n\r\n")
+        with proxy.trust.wrap_socket(raw, server_hostname=HOST) as agent:
+            agent.sendall(b"GET /raw/bytes?size=5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            until(agent, b" 200 ")
+    assert proxy.one().outcome == "complete"
 
 
 def test_failing_hook_leaves_the_traffic_whole(proxy, monkeypatch):
