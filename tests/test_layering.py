@@ -18,7 +18,7 @@ ALLOWED = {
     "addons.wire": ("addons.wire", "addons.framing"),
     "addons.redaction": ("addons.redaction", "storage.records"),
     "api": ("api", "storage", "addons.framing", "addons.wire"),
-    # Exports cut credentials where the store was told to keep them; redaction is as pure as framing.
+    # Exports cut credentials that the store was told to keep; redaction is as pure as framing.
     "api.exports": ("api", "storage", "addons.framing", "addons.wire", "addons.redaction"),
     "cli": ("cli", "addons", "api", "storage", "certs"),
 }
