@@ -43,6 +43,8 @@ class Entries:
         found = self.rules.assign(tag, self.control)
         if found.recorded:
             self._record(live, found, head, at_ns)
+        else:
+            self._scribe.learn(head, at_ns)
         return live
 
     def answered(self, live: Live, response: ResponseHead) -> None:

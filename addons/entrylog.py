@@ -151,6 +151,10 @@ class EntryLog:
         self._pack("open", at_ns, clean)
         self._cuts(at_ns, head.cuts)
 
+    def learn(self, _: int, opened: EntryOpened) -> None:
+        """Nothing is recorded, but its credentials are known from now on."""
+        self._redactor.request_head(opened.target, opened.headers)
+
     def response(self, at_ns: int, response: ResponseHead) -> None:
         head = self._redactor.response_head(response.headers)
         reason = self._redactor.text(response.reason)

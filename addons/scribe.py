@@ -19,7 +19,7 @@ from addons.entrylog import Buffers, Closing, EntryLog, Lost, Step
 from addons.redaction import Redactor
 from storage import spool
 from storage.errors import StoreError
-from storage.records import Gap, Side
+from storage.records import EntryOpened, Gap, Side
 
 GATHER_S = 0.025
 RETRY_S = 0.25
@@ -93,6 +93,14 @@ class Scribe:
     def new_log(self, started_ns: int) -> EntryLog:
         """An entry of its own; `started_ns` is monotonic."""
         return EntryLog(self._redactor, started_ns)
+
+    def learn(self, head: EntryOpened, at_ns: int) -> None:
+        """
+        Know the credentials of a head that is not recorded.
+
+        The same key may stand in the body of an entry that is.
+        """
+        self.put(self.new_log(at_ns), EntryLog.learn, at_ns, head)
 
     def put(self, log: EntryLog, step: Step, at_ns: int, content: Any, size: int = 0) -> None:
         """Queue a step; `size` is that of the traffic in its content."""
@@ -212,10 +220,13 @@ class Scribe:
     def _records(self, log: EntryLog, step: Step, at_ns: int, content: Any) -> Buffers:
         if log.silent:
             return []
-        if self._paused is not None:
+        if self._paused is not None and step is not EntryLog.learn:
             self._skip(self._paused, log, step, at_ns, content)
-            return []
-        if step is not EntryLog.open and not log.is_open and log is not self._nobody:
+            if step is not EntryLog.open:
+                return []
+            step = EntryLog.learn
+        begins = step in (EntryLog.open, EntryLog.learn)
+        if not begins and not log.is_open and log is not self._nobody:
             return []
         try:
             if log.lost is not None:

@@ -536,3 +536,40 @@ def test_disk_guard_looks_at_free_space_and_at_the_whole_spool(datadir):
         "min_free_bytes": 512 << 20,
         "max_spool_bytes": 8 << 30,
     }
+
+
+SECRET = b"sk-ant-api03-invented-for-this-test-0123456789"
+HEADERS = ((b"x-api-key", SECRET),)
+
+
+def test_key_of_a_head_that_is_not_recorded_is_cut_where_it_comes_again(begin, datadir):
+    scribe = begin()
+    scribe.learn(opened(headers=HEADERS), time.monotonic_ns())
+    entry = Entry(scribe)
+    entry.respond()
+    entry.chunk(b"it is " + SECRET + b", is it not")
+    entry.close()
+    scribe.stop()
+
+    (found,) = entries(datadir)
+    assert found.body("response") == b"it is " + b"*" * len(SECRET) + b", is it not"
+    assert nobody(datadir) == []
+
+
+def test_key_of_a_head_in_a_pause_is_cut_where_it_comes_again(begin, datadir, monkeypatch):
+    monkeypatch.setattr("addons.scribe.LOOK_AT_DISK_S", 0.0)
+    guard = Verdict()
+    guard.says = "disk_low"
+    scribe = begin(guard=guard)
+    Entry(scribe, headers=HEADERS).close()
+    eventually(lambda: scribe._put_bytes == scribe._done_bytes)
+    guard.says = None
+    eventually(lambda: scribe.troubles == ())
+    entry = Entry(scribe)
+    entry.respond()
+    entry.chunk(SECRET)
+    entry.close()
+    scribe.stop()
+
+    (found,) = entries(datadir)
+    assert found.body("response") == b"*" * len(SECRET)
