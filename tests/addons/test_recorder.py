@@ -401,8 +401,11 @@ def test_proxy_authorization_of_any_bytes_is_no_tag_and_no_obstacle(proxy):
         )
         until(raw, b"\r\n\r\n")
         with proxy.trust.wrap_socket(raw, server_hostname=HOST) as agent:
-            agent.sendall(b"GET /raw/bytes?size=5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            until(agent, b" 200 ")
+            agent.sendall(
+                b"GET /raw/bytes?size=5&framing=chunked HTTP/1.1\r\n"
+                b"Host: x\r\nConnection: close\r\n\r\n"
+            )
+            until(agent, b"\r\n0\r\n\r\n")  # to its very end: leaving earlier is an abort
     assert proxy.one().outcome == "complete"
 
 
