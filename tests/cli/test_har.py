@@ -1,9 +1,16 @@
+import contextlib
 import json
 import stat
+import subprocess
+import sys
 
 import pytest
 
+from storage.datadir import DataDir
+from storage.store import Store
+from tests.api import records
 from tests.cli.running import AGENT, ANSWER
+from tests.e2e.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +63,26 @@ def test_on_a_terminal_the_file_has_a_name_of_our_own(recorded, tmp_path, monkey
     assert made.name.isascii()
 
 
-def test_credentials_are_cut_unless_they_are_asked_for(recorded):
-    cut, kept = (recorded.here("har", "export", "A/b é", "--secrets", w) for w in ("cut", "keep"))
-    # This proxy cut them already: there is nothing left to keep.
-    assert cut.stdout == kept.stdout
-    assert json.loads(cut.stdout)["log"]["entries"]
+@pytest.mark.parametrize("by_server", [False, True])
+def test_recorded_credentials_are_cut_unless_they_are_asked_for(tmp_path, by_server):
+    """A store that was told to keep them, read directly and through its server."""
+    key = b"sk-ant-api03-invented-for-this-test-0123456789"
+    datadir = DataDir(tmp_path / "data").prepare()
+    store = Store.open(datadir)
+    session = records.session(store)
+    records.entry(store, session.id, request=b"it is " + key, headers=((b"x-api-key", key),))
+    store.close()
+    with Stack(tmp_path) if by_server else contextlib.nullcontext() as stack:
+        exported = {
+            secrets: subprocess.run(
+                [sys.executable, "-P", "-m", "cli", "har", "export", session.id]
+                + ["--secrets", secrets, "--data-dir", str(datadir.root)]
+                + (["--server-url", str(stack.api.base_url)] if stack else []),
+                capture_output=True,
+                check=True,
+            ).stdout
+            for secrets in ("cut", "keep")
+        }
+
+    assert key not in exported["cut"]
+    assert exported["keep"].count(key) == 2
