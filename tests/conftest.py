@@ -5,6 +5,15 @@ import os
 import pytest
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Name bytes that are no text by their argument: pytest's own name for them would hold the
+    bytes, and coded ones differ from process to process (gzip writes the time), so that two
+    workers would not agree on the tests that there are."""
+    if isinstance(val, bytes) and not val.isascii():
+        return argname
+    return None
+
+
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     if os.environ.get("WIRESCRIBE_NO_SKIPS") and terminalreporter.stats.get("skipped"):
         terminalreporter.write_line("a test was skipped, and WIRESCRIBE_NO_SKIPS is set", red=True)

@@ -179,6 +179,7 @@ def test_coded_bodies_are_hidden_and_their_cut_text_stands_beside(coding, encode
         (gzip.compress(b" " * (credentials.MAX_BYTES + 1)), "gzip"),
         (b"{}", "x-rot13"),
     ],
+    ids=["not coded", "twice", "bomb", "unknown"],
 )
 def test_coded_bodies_that_cannot_be_read_are_hidden(body, coding):
     done = cut(body, encoding=coding)
