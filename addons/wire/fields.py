@@ -1,0 +1,79 @@
+"""
+Reading foreign JSON: nothing here raises, what has another type than expected is None or empty.
+
+Objects are opened one level at a time into `Raw` values, so that what nobody asks for costs no more
+than being skipped, and can be kept as it came.
+"""
+
+from collections.abc import Collection
+
+import msgspec
+
+Raw = msgspec.Raw
+Object = dict[str, Raw]
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ARRAY = msgspec.json.Decoder(list[Raw])
+_TEXT = msgspec.json.Decoder(str)
+_INTEGER = msgspec.json.Decoder(int)
+_NUMBER = msgspec.json.Decoder(float)
+_BOOLEAN = msgspec.json.Decoder(bool)
+_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+type Json = bytes | str | Raw | None
+
+
+def _decode[T](decoder: msgspec.json.Decoder[T], value: Json) -> T | None:
+    if value is None:
+        return None
+    try:
+        return decoder.decode(value)
+    except _ERRORS:
+        return None
+
+
+def read_object(value: Json) -> Object | None:
+    """The object's fields; None if it is none (or is broken)."""
+    return _decode(_OBJECT, value)
+
+
+def read_array(value: Json) -> list[Raw] | None:
+    return _decode(_ARRAY, value)
+
+
+def read_text(value: Json) -> str | None:
+    return _decode(_TEXT, value)
+
+
+def read_integer(value: Json) -> int | None:
+    return _decode(_INTEGER, value)
+
+
+def read_number(value: Json) -> float | None:
+    return _decode(_NUMBER, value)
+
+
+def read_boolean(value: Json) -> bool | None:
+    return _decode(_BOOLEAN, value)
+
+
+def kind_of(value: Json) -> str:
+    """`object`, `array`, `string`, `number`, `boolean`, `null`, by the first sign; or `nothing`."""
+    text = bytes(value) if isinstance(value, bytes | Raw) else (value or "").encode()
+    return _KINDS.get(text.lstrip()[:1], "number" if text.strip() else "nothing")
+
+
+def rest(fields: Object, known: Collection[str]) -> bytes | None:
+    """The fields that are not in `known`, as a JSON object; None if there are none."""
+    left = {name: value for name, value in fields.items() if name not in known}
+    return msgspec.json.encode(left) if left else None
+
+
+_KINDS = {
+    b"{": "object",
+    b"[": "array",
+    b'"': "string",
+    b"t": "boolean",
+    b"f": "boolean",
+    b"n": "null",
+}
