@@ -13,6 +13,39 @@ import msgspec
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Media = Literal["image", "document", "audio", "video"]
 
+# What a model call is for. `side` is one that is none of the others.
+RequestClass = Literal[
+    "main",
+    "subagent",
+    "title",
+    "compaction",
+    "count",
+    "quota",
+    "classifier",
+    "router",
+    "prewarm",
+    "memory",
+    "summary",
+    "side",
+]
+ToolKind = Literal[
+    "read",
+    "write",
+    "edit",
+    "shell",
+    "search",
+    "web",
+    "task",
+    "todo",
+    "skill",
+    "mcp",
+    "plan",
+    "ask",
+    "memory",
+    "tool-search",
+    "other",
+]
+
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all types here."""

@@ -17,7 +17,7 @@ ALLOWED = {
     "addons.framing": ("addons.framing",),
     # What they make of bytes is a domain type, pure as they are.
     "addons.wire": ("addons.wire", "addons.framing", "storage.decoded"),
-    "addons.agents": ("addons.agents", "storage.decoded"),
+    "addons.agents": ("addons.agents", "addons.wire", "storage.decoded"),
     "addons.redaction": ("addons.redaction", "storage.records"),
     "api": ("api", "storage", "addons.framing", "addons.wire"),
     # Exports cut credentials that the store was told to keep; redaction is as pure as framing.
