@@ -54,7 +54,11 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # --- parts ---------------------------------------------------------------------------------------
 
 
-class TextPart(Value, frozen=True, kw_only=True, tag="text"):
+class _Part(Value, frozen=True, kw_only=True, tag_field="kind", tag=""):
+    """Of what a message is made. `kind` tells parts apart in their JSON."""
+
+
+class TextPart(_Part, frozen=True, kw_only=True, tag="text"):
     """Text. `citations_json` is an array, `extra_json` an object of fields that are not known."""
 
     text: str
@@ -62,7 +66,7 @@ class TextPart(Value, frozen=True, kw_only=True, tag="text"):
     extra_json: bytes | None = None
 
 
-class ThinkingPart(Value, frozen=True, kw_only=True, tag="thinking"):
+class ThinkingPart(_Part, frozen=True, kw_only=True, tag="thinking"):
     """Reasoning. `text` is "" where only an opaque form crossed (redacted, encrypted)."""
 
     text: str
@@ -70,7 +74,7 @@ class ThinkingPart(Value, frozen=True, kw_only=True, tag="thinking"):
     extra_json: bytes | None = None
 
 
-class ToolCallPart(Value, frozen=True, kw_only=True, tag="tool-call"):
+class ToolCallPart(_Part, frozen=True, kw_only=True, tag="tool-call"):
     """
     A tool use that the model asked for.
 
@@ -87,7 +91,7 @@ class ToolCallPart(Value, frozen=True, kw_only=True, tag="tool-call"):
     extra_json: bytes | None = None
 
 
-class ToolResultPart(Value, frozen=True, kw_only=True, tag="tool-result"):
+class ToolResultPart(_Part, frozen=True, kw_only=True, tag="tool-result"):
     """
     What came back of a tool call: its texts joined by newlines, and other media beside.
 
@@ -103,7 +107,7 @@ class ToolResultPart(Value, frozen=True, kw_only=True, tag="tool-result"):
     extra_json: bytes | None = None
 
 
-class MediaPart(Value, frozen=True, kw_only=True, tag="media"):
+class MediaPart(_Part, frozen=True, kw_only=True, tag="media"):
     """An image, a document or a sound. Its bytes stay in the raw body."""
 
     media: Media
@@ -115,18 +119,18 @@ class MediaPart(Value, frozen=True, kw_only=True, tag="media"):
     extra_json: bytes | None = None
 
 
-class CompactionPart(Value, frozen=True, kw_only=True, tag="compaction"):
+class CompactionPart(_Part, frozen=True, kw_only=True, tag="compaction"):
     """The wire format's own mark that history was replaced by a summary. `text` "": opaque."""
 
     text: str = ""
     extra_json: bytes | None = None
 
 
-class RefusalPart(Value, frozen=True, kw_only=True, tag="refusal"):
+class RefusalPart(_Part, frozen=True, kw_only=True, tag="refusal"):
     text: str
 
 
-class OtherPart(Value, frozen=True, kw_only=True, tag="other"):
+class OtherPart(_Part, frozen=True, kw_only=True, tag="other"):
     """A block that is not known, kept whole."""
 
     type: str

@@ -7,6 +7,7 @@ millisecond (method 1 of section 6.2), so that entries of one proxy
 sort in the order of their heads.
 """
 
+import hashlib
 import os
 import threading
 import time
@@ -29,6 +30,20 @@ def new_bytes() -> bytes:
         _last = tick
     head = (tick >> 12) << 16 | 0x7000 | (tick & 0xFFF)
     tail = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1) | 0x8000_0000_0000_0000
+    return head.to_bytes(8) + tail.to_bytes(8)
+
+
+def at(started_ns: int, number: int, salt: str) -> bytes:
+    """
+    The id of something that began at a Unix time, perhaps long ago; the same for the same facts.
+
+    Such ids sort by their time to the nanosecond, then by `number`, among each other and, to the
+    millisecond, among all others. `salt` keeps those of one source apart from another's.
+    """
+    ms, rest_ns = divmod(max(started_ns, 0), 1_000_000)
+    head = min(ms, (1 << 48) - 1) << 16 | 0x7000 | rest_ns >> 8
+    source = int.from_bytes(hashlib.sha256(f"{salt}:{number}".encode()).digest()[:4])
+    tail = 1 << 63 | (rest_ns & 0xFF) << 54 | (number & 0x3F_FFFF) << 32 | source
     return head.to_bytes(8) + tail.to_bytes(8)
 
 

@@ -18,6 +18,24 @@ def m001_raw(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m002_projection(db: Database) -> None:
+    """Which projected tables there are; they come and go with storage.projection."""
+    for statement in _PROJECTION:
+        db.execute(statement)
+
+
+_PROJECTION = (
+    """
+    create table projection (
+        one         integer primary key check (one = 1),
+        version     integer not null,  -- storage.projection.tables.VERSION that made the tables
+        generation  integer not null,  -- counts sets of tables
+        is_building integer not null   -- 1: a rebuild fills the set "next_"
+    ) strict
+    """,
+)
+
 _RAW = (
     """
     create table sessions (
