@@ -5,6 +5,7 @@ Objects are opened one level at a time into `Raw` values, so that what nobody as
 than being skipped, and can be kept as it came.
 """
 
+import re
 from collections.abc import Collection
 
 import msgspec
@@ -18,7 +19,7 @@ _TEXT = msgspec.json.Decoder(str)
 _INTEGER = msgspec.json.Decoder(int)
 _NUMBER = msgspec.json.Decoder(float)
 _BOOLEAN = msgspec.json.Decoder(bool)
-_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 type Json = bytes | str | Raw | None
 
@@ -28,8 +29,31 @@ def _decode[T](decoder: msgspec.json.Decoder[T], value: Json) -> T | None:
         return None
     try:
         return decoder.decode(value)
+    except msgspec.ValidationError:
+        return None
+    except _ERRORS:
+        mended = _mended(value)
+    try:
+        return None if mended is None else decoder.decode(mended)
     except _ERRORS:
         return None
+
+
+# JavaScript cuts texts between the halves of a sign and sends what is left as an escape; one of
+# them makes a whole request unreadable for a strict reader. An escaped backslash begins none.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _mended(value: bytes | str | Raw) -> bytes | None:
+    """With U+FFFD for lone surrogates and for bytes that are no UTF-8; None if there are none."""
+    before = value.encode(errors="replace") if isinstance(value, str) else bytes(value)
+    text = before.decode(errors="replace").encode()
+    after = _ESCAPE.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], text)
+    return None if after == before else after
 
 
 def read_object(value: Json) -> Object | None:
@@ -59,7 +83,9 @@ def read_boolean(value: Json) -> bool | None:
 
 def kind_of(value: Json) -> str:
     """`object`, `array`, `string`, `number`, `boolean`, `null`, by the first sign; or `nothing`."""
-    text = bytes(value) if isinstance(value, bytes | Raw) else (value or "").encode()
+    text = (
+        bytes(value) if isinstance(value, bytes | Raw) else (value or "").encode(errors="replace")
+    )
     return _KINDS.get(text.lstrip()[:1], "number" if text.strip() else "nothing")
 
 
