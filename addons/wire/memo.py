@@ -10,8 +10,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from storage.decoded import Message
-
 _MAX_BYTES = 32 << 20  # of the JSON that the kept messages came from
 _MAX_ONE_BYTES = 1 << 20
 
@@ -21,17 +19,21 @@ def digest(raw: bytes) -> bytes:
     return hashlib.blake2b(raw, digest_size=16).digest()
 
 
-class Memo:
-    """Remembers what `read` made of JSON texts, the latest ones; may be used by several threads."""
+class Memo[T]:
+    """
+    Remembers what `read` made of JSON texts, the latest ones; may be used by several threads.
 
-    def __init__(self, read: Callable[[bytes, bytes], Message]) -> None:
+    A `T` is a Message, or one with the notes that reading it made: who asks later notes the same.
+    """
+
+    def __init__(self, read: Callable[[bytes, bytes], T]) -> None:
         """`read` gets the JSON and its digest."""
         self._read = read
-        self._known: OrderedDict[bytes, tuple[Message, int]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[T, int]] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
 
-    def message(self, raw: bytes) -> Message:
+    def message(self, raw: bytes) -> T:
         key = digest(raw)
         with self._lock:
             known = self._known.get(key)
@@ -43,7 +45,7 @@ class Memo:
             self._keep(key, message, len(raw))
         return message
 
-    def _keep(self, key: bytes, message: Message, size: int) -> None:
+    def _keep(self, key: bytes, message: T, size: int) -> None:
         with self._lock:
             if key not in self._known:
                 self._known[key] = (message, size)
