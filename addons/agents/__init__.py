@@ -1,10 +1,12 @@
 """Agents: the client programs. One file each, and one line in this table."""
 
+from addons.agents import generic
 from addons.agents.contract import Agent
 from addons.wire.contract import Head
 from storage.decoded import Asked
 
-AGENTS: tuple[Agent, ...] = ()
+# `generic` takes whom no other knows: it stays last.
+AGENTS: tuple[Agent, ...] = (generic.AGENT,)
 
 
 def agent_of(head: Head, asked: Asked) -> Agent:

@@ -44,6 +44,7 @@ class Hints(Value, frozen=True, kw_only=True):
     and capture session. `inferred` holds names of fields of this type.
     """
 
+    product: str | None = None  # of an agent that is not known: its name in the user agent
     agent_version: str | None = None
     conversation: str | None = None
     root: str | None = None  # the id of the thread that all began with; of a main call its own
