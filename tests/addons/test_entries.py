@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 from addons.entries import Entries
 from tests.addons.running import running
 from tests.addons.test_recorder import HOST, Gate, client, tunnelled
+from tests.guarded_tls import guarded
 
 ONE, TWO = "01990000-0000-7000-8000-000000000001", "01990000-0000-7000-8000-000000000002"
 
@@ -251,7 +252,7 @@ class Socket:
 def socket_(proxy):
     proxy.control(active=ONE, sessions={ONE: (True, "w1"), TWO: (True, "w2")})
     with connect(
-        f"wss://{HOST}/raw/websocket", sock=tunnelled(proxy, tls=False), ssl=proxy.trust
+        f"wss://{HOST}/raw/websocket", sock=tunnelled(proxy, tls=False), ssl=guarded(proxy.trust)
     ) as agent:
         yield Socket(agent)
 
@@ -291,7 +292,7 @@ def test_socket_stays_until_the_client_speaks_again(proxy, provider):
     both_sessions = {ONE: (True, "w1"), TWO: (True, "w2")}
     proxy.control(active=ONE, sessions=both_sessions)
     with connect(
-        f"wss://{HOST}/v1/responses", sock=tunnelled(proxy, tls=False), ssl=proxy.trust
+        f"wss://{HOST}/v1/responses", sock=tunnelled(proxy, tls=False), ssl=guarded(proxy.trust)
     ) as agent:
         agent.send("ask")
         agent.recv()
@@ -308,7 +309,7 @@ def test_socket_stays_until_the_client_speaks_again(proxy, provider):
 def test_socket_with_a_tag_stays_in_its_session(proxy, provider):
     proxy.control(active=ONE, sessions={ONE: (True, "w1"), TWO: (True, "w2")})
     raw = tunnelled_with_tag(proxy, f"{TWO}:w2")
-    with connect(f"wss://{HOST}/raw/websocket", sock=raw, ssl=proxy.trust) as agent:
+    with connect(f"wss://{HOST}/raw/websocket", sock=raw, ssl=guarded(proxy.trust)) as agent:
         Socket(agent).say("one")
         proxy.control(active=None, sessions={ONE: (True, "w1"), TWO: (True, "w2")})
         Socket(agent).say("two")
@@ -360,7 +361,7 @@ def test_client_message_is_enough_to_stop(proxy, socket_):
 def test_recording_on_in_the_middle_of_a_socket_that_began_unrecorded(proxy):
     proxy.control(active=ONE, sessions={ONE: (False, "w1")})
     with connect(
-        f"wss://{HOST}/raw/websocket", sock=tunnelled(proxy, tls=False), ssl=proxy.trust
+        f"wss://{HOST}/raw/websocket", sock=tunnelled(proxy, tls=False), ssl=guarded(proxy.trust)
     ) as agent:
         Socket(agent).say("unseen")
         proxy.control(active=ONE, sessions={ONE: (True, "w1")})

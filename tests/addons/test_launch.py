@@ -149,7 +149,9 @@ def test_idle_socket_does_not_hold_up_the_end_and_ends_as_cut(tmp_path, provider
     with (
         running(tmp_path, upstreams={HOST: provider.url}) as proxy,
         connect(
-            f"wss://{HOST}/raw/websocket", sock=tunnelled(proxy, tls=False), ssl=proxy.trust
+            f"wss://{HOST}/raw/websocket",
+            sock=tunnelled(proxy, tls=False),
+            ssl=guarded(proxy.trust),
         ) as agent,
     ):
         agent.send("hello")
@@ -188,6 +190,7 @@ from pathlib import Path
 from addons import launch, upstream
 from addons.disk import DiskLimits
 from storage.datadir import DataDir
+from tests.guarded_tls import guarded
 
 datadir, url = sys.argv[1:]
 rules = (upstream.to("api.anthropic.com", url),)

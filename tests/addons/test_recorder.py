@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 
 from addons import entries as entries_module
 from tests.addons.running import running
+from tests.guarded_tls import guarded
 from tests.provider import Provider, seeded, tls
 from tests.provider import running as providing
 
@@ -428,7 +429,9 @@ def test_failing_hook_leaves_the_traffic_whole(proxy, monkeypatch):
 def test_websocket_messages_are_recorded_one_by_one(proxy, provider, deflate):
     url = f"wss://{HOST}/raw/websocket?deflate={deflate}"
     big = seeded(3_000_000, "ws")
-    with connect(url, sock=tunnelled(proxy, tls=False), ssl=proxy.trust, max_size=None) as agent:
+    with connect(
+        url, sock=tunnelled(proxy, tls=False), ssl=guarded(proxy.trust), max_size=None
+    ) as agent:
         agent.send("hello")
         assert agent.recv() == "hello"
         (entry,) = proxy.wait(lambda found: found and len(found[0].messages) == 2)
@@ -451,7 +454,7 @@ def test_websocket_messages_are_recorded_one_by_one(proxy, provider, deflate):
 
 def test_websocket_that_the_provider_drops(proxy):
     url = f"wss://{HOST}/raw/websocket"
-    with connect(url, sock=tunnelled(proxy, tls=False), ssl=proxy.trust) as agent:
+    with connect(url, sock=tunnelled(proxy, tls=False), ssl=guarded(proxy.trust)) as agent:
         agent.send("reset")
         with pytest.raises(ConnectionClosed):
             agent.recv()
@@ -461,7 +464,7 @@ def test_websocket_that_the_provider_drops(proxy):
 
 def test_websocket_that_the_client_drops(proxy):
     url = f"wss://{HOST}/raw/websocket"
-    with connect(url, sock=tunnelled(proxy, tls=False), ssl=proxy.trust) as agent:
+    with connect(url, sock=tunnelled(proxy, tls=False), ssl=guarded(proxy.trust)) as agent:
         agent.send("hello")
         agent.recv()
         agent.socket.shutdown(socket.SHUT_RDWR)

@@ -11,6 +11,7 @@ from addons import upstream
 from storage.errors import ConfigError
 from tests.addons.running import running
 from tests.addons.test_recorder import HOST, client, tunnelled
+from tests.guarded_tls import guarded
 from tests.provider import Provider, seeded, tls
 from tests.provider import running as providing
 
@@ -77,7 +78,7 @@ def test_10_requests_at_once_on_one_client(setting):
 def test_websocket(setting):
     proxy, _ = setting
     url = f"wss://{HOST}/raw/websocket"
-    with connect(url, sock=tunnelled(proxy, tls=False), ssl=proxy.trust) as agent:
+    with connect(url, sock=tunnelled(proxy, tls=False), ssl=guarded(proxy.trust)) as agent:
         agent.send("hello")
         assert agent.recv() == "hello"
     assert proxy.one().texts == [(True, "hello"), (False, "hello")]

@@ -13,6 +13,7 @@ import brotli
 import zstandard
 from websockets.sync.client import connect
 
+from tests.guarded_tls import guarded
 from tests.provider import seeded
 
 HOST = "api.anthropic.com"
@@ -118,5 +119,8 @@ class Content:
 
 def socket(stack, target, tag=None):
     return connect(
-        f"wss://{HOST}{target}", proxy=stack.proxy_url(tag), ssl=stack.trust(), max_size=None
+        f"wss://{HOST}{target}",
+        proxy=stack.proxy_url(tag),
+        ssl=guarded(stack.trust()),
+        max_size=None,
     )

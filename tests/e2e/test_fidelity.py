@@ -15,6 +15,7 @@ import zstandard
 from websockets.sync.client import connect
 
 from tests.e2e.stack import Stack
+from tests.guarded_tls import guarded
 from tests.provider import Provider, running, seeded, tls
 
 HOST = "api.anthropic.com"
@@ -204,7 +205,7 @@ def test_websocket_messages_are_stored_as_they_crossed(stack, provider, session,
     with connect(
         f"wss://{HOST}{target}",
         proxy=stack.proxy_url(),
-        ssl=stack.trust(),
+        ssl=guarded(stack.trust()),
         max_size=None,
         compression="deflate" if deflate == "1" else None,
     ) as client:

@@ -17,6 +17,7 @@ from tests.addons.redaction.canary import FORMS, JSON_FIELDS, SLOTS
 from tests.e2e import traces
 from tests.e2e.canaries import CODINGS, HOST, USAGE, Case, Text, Wire, flushed, needles, secret
 from tests.e2e.stack import Stack
+from tests.guarded_tls import guarded
 from tests.provider import Provider, running
 
 OTHER = "api.openai.com"
@@ -190,7 +191,7 @@ def websockets(wire):
     with connect(
         f"wss://{HOST}/socket?token={secret(token=True).decode()}",
         proxy=wire.stack.proxy_url(),
-        ssl=wire.stack.trust(),
+        ssl=guarded(wire.stack.trust()),
         subprotocols=["realtime", f"openai-insecure-api-key.{key.decode()}"],
     ) as client:
         wire.echoed = []

@@ -24,6 +24,7 @@ import zstandard
 from websockets.sync.client import connect
 
 from tests.e2e.stack import Stack
+from tests.guarded_tls import guarded
 from tests.provider import Exchange, Provider, Reply, Request, running, seeded, tls
 
 HOST = "api.anthropic.com"
@@ -279,7 +280,7 @@ def _socket(wirescribe: Stack) -> None:
     with connect(
         f"wss://{HOST}/raw/websocket?socket=1",
         proxy=wirescribe.proxy_url(),
-        ssl=wirescribe.trust(),
+        ssl=guarded(wirescribe.trust()),
         max_size=None,
     ) as socket:
         for message in (UTF8, b"\x00\xff", "", seeded(100_000, "ws").hex(), seeded(50_000, "ws")):
