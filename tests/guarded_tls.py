@@ -1,8 +1,8 @@
 """
 TLS for WebSocket clients of the tests that read in one thread and write in another.
 
-An OpenSSL object is not made for two threads at once: on a loaded machine a write beside a read that
-waits was seen to be lost, and a test that did nothing wrong waited for ever. Here the object is fed
+An OpenSSL object is not made for two threads at once: on a loaded machine a write beside a waiting
+read was seen to be lost, and a test that did nothing wrong waited for ever. Here the object is fed
 by hand, one thread at a time, and only the raw socket is waited for.
 
     connect(url, sock=raw, ssl=guarded(context))

@@ -191,6 +191,7 @@ from addons import launch, upstream
 from addons.disk import DiskLimits
 from storage.datadir import DataDir
 from tests.guarded_tls import guarded
+from tests.guarded_tls import guarded
 
 datadir, url = sys.argv[1:]
 rules = (upstream.to("api.anthropic.com", url),)
