@@ -18,6 +18,7 @@ from storage.datadir import DataDir
 from storage.errors import ConfigError
 from tests.addons.running import PATIENCE_S, Running, read_spool, running
 from tests.addons.test_recorder import HOST, Gate, client, tunnelled, until
+from tests.guarded_tls import guarded
 
 
 def test_announces_where_it_listens(tmp_path):
@@ -190,8 +191,6 @@ from pathlib import Path
 from addons import launch, upstream
 from addons.disk import DiskLimits
 from storage.datadir import DataDir
-from tests.guarded_tls import guarded
-from tests.guarded_tls import guarded
 
 datadir, url = sys.argv[1:]
 rules = (upstream.to("api.anthropic.com", url),)
