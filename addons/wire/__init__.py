@@ -1,8 +1,9 @@
 """Wire formats: how providers' APIs are spoken. One file each, and one line in this table."""
 
+from addons.wire import gemini
 from addons.wire.contract import Decoder, Head
 
-DECODERS: tuple[Decoder, ...] = ()
+DECODERS: tuple[Decoder, ...] = (gemini.DECODER,)
 
 
 def decoder_of(head: Head) -> Decoder | None:
