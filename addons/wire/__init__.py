@@ -1,9 +1,12 @@
 """Wire formats: how providers' APIs are spoken. One file each, and one line in this table."""
 
-from addons.wire import gemini
+from addons.wire import anthropic, gemini
 from addons.wire.contract import Decoder, Head
 
-DECODERS: tuple[Decoder, ...] = (gemini.DECODER,)
+DECODERS: tuple[Decoder, ...] = (
+    anthropic.DECODER,
+    gemini.DECODER,
+)
 
 
 def decoder_of(head: Head) -> Decoder | None:
