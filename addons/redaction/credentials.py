@@ -152,8 +152,10 @@ class Credentials:
     def _text(self, place: Place, content_type: str | None, body: bytes) -> Result:
         found = leaves(content_type, body)
         if found is None:
-            spans = [Span(0, len(body), "oauth-body", body)] if body else []
+            spans = [Span(0, len(body), "oauth-body", body)] if body.strip(STAR) else []
         else:
+            # Stars alone were cut before, and are no secret (see heads).
+            found = [leaf for leaf in found if leaf.value.strip(STAR)]
             spans = [
                 Span(leaf.start, leaf.end, "oauth-body", leaf.value)
                 for leaf in found

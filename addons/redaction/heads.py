@@ -15,7 +15,16 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from addons.redaction import names, stream
-from addons.redaction.cuts import Fingerprint, Kind, Part, Place, Span, outermost, starred
+from addons.redaction.cuts import (
+    STAR,
+    Fingerprint,
+    Kind,
+    Part,
+    Place,
+    Span,
+    outermost,
+    starred,
+)
 from addons.redaction.known import Known
 from storage.records import Cut, Header, Headers, Side
 
@@ -210,6 +219,8 @@ class Heads:
         return Head(headers=clean, target=target, cuts=tuple(cuts))
 
     def _slots_out(self, value: bytes, slots: list[Slot], place: Place, cuts: list[Cut]) -> bytes:
+        # Stars alone are what another recorder, or an import's first one, has left of a secret.
+        slots = [slot for slot in slots if slot.span.secret.strip(STAR)]
         named = {slot.span: slot.name for slot in slots}
         for slot in slots:
             for secret in slot.learn:
