@@ -1,12 +1,15 @@
 """Agents: the client programs. One file each, and one line in this table."""
 
-from addons.agents import generic
+from addons.agents import gemini_cli, generic
 from addons.agents.contract import Agent
 from addons.wire.contract import Head
 from storage.decoded import Asked
 
 # `generic` takes whom no other knows: it stays last.
-AGENTS: tuple[Agent, ...] = (generic.AGENT,)
+AGENTS: tuple[Agent, ...] = (
+    gemini_cli.AGENT,
+    generic.AGENT,
+)
 
 
 def agent_of(head: Head, asked: Asked) -> Agent:

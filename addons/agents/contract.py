@@ -98,11 +98,17 @@ class Reading(Value, frozen=True, kw_only=True):
 
 
 class ToolMeaning(Value, frozen=True, kw_only=True):
-    """`mcp_server` and `mcp_tool` of a tool of an MCP server, `skill` of a call of a skill."""
+    """
+    `mcp_server` and `mcp_tool` of a tool of an MCP server.
+
+    `is_inferred`: the name can be read in more than one way (Gemini CLI: `mcp_<server>_<tool>`,
+    opencode: `<server>_<tool>`), or only looks like it.
+    """
 
     kind: ToolKind
     mcp_server: str | None = None
     mcp_tool: str | None = None
+    is_inferred: bool = False
 
 
 class Touch(Value, frozen=True, kw_only=True):
