@@ -1,12 +1,13 @@
 """Agents: the client programs. One file each, and one line in this table."""
 
-from addons.agents import gemini_cli, generic
+from addons.agents import claude_code, gemini_cli, generic
 from addons.agents.contract import Agent
 from addons.wire.contract import Head
 from storage.decoded import Asked
 
 # `generic` takes whom no other knows: it stays last.
 AGENTS: tuple[Agent, ...] = (
+    claude_code.AGENT,
     gemini_cli.AGENT,
     generic.AGENT,
 )
