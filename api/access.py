@@ -7,14 +7,29 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from storage import database
+from storage.errors import Busy
+from storage.imports import HarFacts, Imported
 from storage.store import Store
 
 _THREADS = 4
+
+
+class Importer(Protocol):
+    """
+    What imports files. The API knows no wire format, so whoever makes the app hands it in.
+
+    Both block, and raise Unreadable; an import also Busy and StoreError.
+    """
+
+    def import_file(self, path: Path, name: str, *, only_har: bool = False) -> Imported: ...
+
+    def har_facts(self, path: Path) -> HarFacts: ...
 
 
 class Access:
@@ -25,13 +40,20 @@ class Access:
     reads bodies or walks a session goes through `in_thread` or `stream`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, importer: Importer | None = None) -> None:
         self.store = store
+        self._importer = importer
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
 
     def read(self) -> sqlite3.Connection:
         """The calling thread's read-only connection."""
         return self.store.read()
+
+    def importer(self) -> Importer:
+        """Raises Busy if this server was given none."""
+        if self._importer is None:
+            raise Busy("this server does not import files")
+        return self._importer
 
     async def committed[T](self, mutation: Future[T]) -> T:
         """

@@ -6,25 +6,27 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.di import Provide
 
-from api.access import Access
+from api.access import Access, Importer
 from api.errors import HANDLERS
 from api.guards import Guard
 from api.requests import JsonRequest
-from api.routes import captured, har, health, openapi, sessions, traffic
+from api.routes import captured, har, health, imports, openapi, sessions, traffic
 from api.settings import ApiSettings
 from storage.store import Store
 
 _MAX_BODY_BYTES = 10_000_000
 
 
-def create_app(store: Store, settings: ApiSettings) -> Litestar:
+def create_app(store: Store, settings: ApiSettings, importer: Importer | None = None) -> Litestar:
     """
     The API over `store`, which the caller closes. Raises ConfigError for unsafe settings.
+
+    Without an `importer` no files can be imported.
 
     Every ASGI call passes the guards first, so that also what no route answers is guarded.
     """
     settings.check()
-    access, guard = Access(store), Guard(settings)
+    access, guard = Access(store, importer), Guard(settings)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -39,6 +41,7 @@ def create_app(store: Store, settings: ApiSettings) -> Litestar:
             traffic.ROUTER,
             captured.ROUTER,
             har.ROUTER,
+            imports.ROUTER,
             health.get_health,
         ],
         dependencies={

@@ -14,7 +14,15 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
-from storage.errors import Busy, ConfigError, Conflict, NotFound, StoreError, WirescribeError
+from storage.errors import (
+    Busy,
+    ConfigError,
+    Conflict,
+    NotFound,
+    StoreError,
+    Unreadable,
+    WirescribeError,
+)
 
 _log = logging.getLogger("wirescribe.api")
 
@@ -56,6 +64,7 @@ _OURS: tuple[tuple[type[WirescribeError], int, str], ...] = (
     (NotFound, 404, "NOT_FOUND"),
     (Conflict, 409, "CONFLICT"),
     (ConfigError, 400, "INVALID_CONFIG"),
+    (Unreadable, 400, "UNREADABLE_FILE"),
     (Busy, 503, "BUSY"),
     (StoreError, 500, "STORE_FAILED"),
 )

@@ -31,6 +31,10 @@ TARGET = "wirescribe.target"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _JSON = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?')
+_FORM = re.compile(r'multipart/form-data\s*;\s*boundary=("[^"]{1,70}"|[^\s;"]{1,70})\s*')
+# Where files are sent. A form of another site could do that too, but it carries an Origin, which
+# is checked.
+_TAKES_FILES = frozenset({"/api/import", "/api/har/import", "/api/har/validate"})
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _PAGE = re.compile(r"/(ui(/.*)?|session/[^/]+)?")
 
@@ -98,7 +102,7 @@ def check(scope: Call, settings: ApiSettings) -> None:
     else:
         _check_peer(scope)
     if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
-        _check_content_type(headers)
+        _check_content_type(headers, scope["path"])
 
 
 class _Headers:
@@ -210,7 +214,7 @@ def _check_peer(scope: Call) -> None:
         )
 
 
-def _check_content_type(headers: _Headers) -> None:
+def _check_content_type(headers: _Headers, path: str) -> None:
     content_type = headers.one(b"content-type")
     if content_type is None:
         empty = headers.one(b"content-length") in (None, "0") and not headers.all(
@@ -218,13 +222,19 @@ def _check_content_type(headers: _Headers) -> None:
         )
         if empty:
             return
-    elif _JSON.fullmatch(content_type.strip().lower()):
+    elif _is_allowed(content_type.strip(), path):
         return
     raise ApiError(
         415,
         "Send JSON with `Content-Type: application/json`",
         "UNSUPPORTED_MEDIA_TYPE",
     )
+
+
+def _is_allowed(content_type: str, path: str) -> bool:
+    if path.rstrip("/") in _TAKES_FILES and _FORM.fullmatch(content_type):
+        return True
+    return _JSON.fullmatch(content_type.lower()) is not None
 
 
 def _with_security_headers(send: Send) -> Send:

@@ -1,17 +1,22 @@
-"""A session as a HAR file."""
+"""HAR files: a session as one, and one as a session."""
 
 import re
 import time
 from typing import Annotated, Any, Literal
 
-from litestar import Response, Router, get
+import msgspec
+from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 
+from api import uploads
 from api.access import Reach
 from api.errors import documented
 from api.exports import captured, har
-from api.routes import sessions
+from api.routes import imports, sessions
+from api.routes.imports import ImportBody
+from api.routes.openapi import FileBody
+from storage.errors import Unreadable
 
 
 @get(
@@ -40,6 +45,47 @@ async def export_har(
     )
 
 
+class HarBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a HAR file says of itself."""
+
+    valid: bool = True
+    version: str
+    creator: str
+    entry_count: int
+
+
+@post(
+    "/import",
+    status_code=200,
+    operation_id="importHar",
+    summary="Import a HAR file into a session of its own",
+    operation_class=FileBody,
+    request_max_body_size=uploads.BODY_BYTES,
+    responses=documented(413, 415, 503),
+)
+async def import_har(request: Request[Any, Any, Any], access: Reach) -> ImportBody:
+    return await imports.imported(request, access, only_har=True)
+
+
+@post(
+    "/validate",
+    status_code=200,
+    operation_id="validateHar",
+    summary="Whether a file is a HAR; nothing is imported",
+    operation_class=FileBody,
+    request_max_body_size=uploads.BODY_BYTES,
+    responses=documented(413, 415, 503),
+)
+async def validate_har(request: Request[Any, Any, Any], access: Reach) -> HarBody:
+    importer = access.importer()
+    async with uploads.received(request, access.store.datadir.run) as (path, _):
+        try:
+            found = await access.in_thread(lambda _: importer.har_facts(path))
+        except Unreadable as error:
+            raise imports.unreadable(error) from error
+    return HarBody(version=found.version, creator=found.creator, entry_count=found.entry_count)
+
+
 def _filename(name: str) -> str:
     """As document 002's server makes it: no captured sign but letters and digits."""
     return (
@@ -47,4 +93,4 @@ def _filename(name: str) -> str:
     )
 
 
-ROUTER = Router("/api/har", route_handlers=[export_har], tags=["har"])
+ROUTER = Router("/api/har", route_handlers=[export_har, import_har, validate_har], tags=["har"])

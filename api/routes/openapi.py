@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Operation, RequestBody
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 
 def config(version: str) -> OpenAPIConfig:
@@ -17,6 +18,22 @@ def config(version: str) -> OpenAPIConfig:
         path="/api/openapi.json",
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
     )
+
+
+@dataclass
+class FileBody(Operation):
+    """An operation that takes a file; its handler reads the request itself, in pieces."""
+
+    def __post_init__(self) -> None:
+        file = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        ignored = Schema(type=OpenAPIType.STRING, description="Ignored")
+        form = Schema(
+            type=OpenAPIType.OBJECT,
+            required=["file"],
+            properties={"file": file, "sessionId": ignored},
+        )
+        content = {"multipart/form-data": OpenAPIMediaType(schema=form)}
+        self.request_body = RequestBody(content=content, required=True)
 
 
 @dataclass
