@@ -1,4 +1,4 @@
-"""`wirescribe har`: sessions as HAR files."""
+"""`wirescribe har`: sessions as HAR files, and HAR files as sessions."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from cli import options, output, units
+from cli import imports, options, output, units
 from cli.client import Client
 from cli.errors import say
 from storage.errors import NotFound, StoreError
@@ -56,6 +56,15 @@ def export(client: Client, session: str | None, target: str | None, secrets: str
     path = Path(target)
     size_bytes = _write(path, pieces)
     say(f"{found.name!r}: {units.size(size_bytes)} in {path}")
+
+
+@har.command("import")
+@imports.file_argument
+@options.as_json
+@options.client
+def import_har(client: Client, files: tuple[Path, ...], as_json: bool) -> None:
+    """Import HAR files, each into a session of its own."""
+    imports.run(client, files, only_har=True, as_json=as_json)
 
 
 def _latest(client: Client) -> "Session":

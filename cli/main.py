@@ -7,6 +7,7 @@ from cli.doctor import doctor
 from cli.env import env
 from cli.errors import Commands
 from cli.har import har
+from cli.imports import import_files
 from cli.proxy import proxy
 from cli.run import run
 from cli.serve import serve
@@ -28,7 +29,7 @@ def wirescribe() -> None:
     """
 
 
-for _command in (up, run, env, sessions, traffic, har, proxy, serve, ca, doctor):
+for _command in (up, run, env, sessions, traffic, har, import_files, proxy, serve, ca, doctor):
     wirescribe.add_command(_command)
 
 

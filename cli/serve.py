@@ -31,6 +31,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
     from api.app import create_app
     from api.server import serve as listen
     from api.settings import ApiSettings
+    from cli import importing
     from storage.store import Store
 
     asked = ApiSettings(
@@ -52,7 +53,8 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
             say(f"API: http://{host}:{port}")
 
     try:
-        listen(create_app(store, asked), settings.host, settings.port, on_started)
+        app = create_app(store, asked, importing.importer(store, settings))
+        listen(app, settings.host, settings.port, on_started)
     finally:
         for announcement in announcements:
             announcement.withdraw()

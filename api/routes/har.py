@@ -13,8 +13,8 @@ from api import uploads
 from api.access import Reach
 from api.errors import documented
 from api.exports import captured, har
+from api.imported import ImportBody
 from api.routes import imports, sessions
-from api.routes.imports import ImportBody
 from api.routes.openapi import FileBody
 from storage.errors import Unreadable
 

@@ -6,6 +6,7 @@ What commands ask of Wirescribe, in one interface with two implementations.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cli import running, token
@@ -15,7 +16,14 @@ from storage.records import Origin, Side
 
 if TYPE_CHECKING:
     from cli.client.http import HttpClient
-    from cli.client.shapes import EntryBody, Session, TrafficFilter, TrafficPage
+    from cli.client.shapes import (
+        EntryBody,
+        ImportBody,
+        Progress,
+        Session,
+        TrafficFilter,
+        TrafficPage,
+    )
 
 
 class Client(Protocol):
@@ -59,6 +67,12 @@ class Client(Protocol):
 
     def har(self, session_id: str, *, keep_secrets: bool = False) -> Iterator[bytes]:
         """A session as HAR 1.2, in pieces; credentials that were recorded are cut, or kept."""
+        ...
+
+    def import_file(
+        self, path: Path, progress: "Progress", *, only_har: bool = False
+    ) -> "ImportBody":
+        """A HAR file or a flow file into a session of its own."""
         ...
 
     def close(self) -> None: ...

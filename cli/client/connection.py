@@ -6,8 +6,11 @@ and because it asks no proxy variable: inside a `wirescribe run` those name our 
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -49,8 +52,28 @@ class Connection:
         body: object = None,
     ) -> T:
         """The JSON answer as `kind`. Raises WirescribeError, with the server's own text."""
-        with self._answer(method, path, query, body) as answer:
-            body = answer.read()
+        data = None if body is None else msgspec.json.encode(body)
+        with self._answer(method, path, query, data) as answer:
+            return self._decoded(kind, answer.read())
+
+    def upload[T](
+        self, kind: type[T], path: str, file: Path, progress: Callable[[int, int], None]
+    ) -> T:
+        """
+        Send a file as a form's field `file`; `progress` gets the bytes that went, and of how many.
+
+        The answer is as that of `call`. Raises ConfigError if the file cannot be read.
+        """
+        boundary = secrets.token_hex(16)
+        pieces, size_bytes = _form(file, boundary, progress)
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(size_bytes),
+        }
+        with self._answer("POST", path, None, pieces, headers) as answer:
+            return self._decoded(kind, answer.read())
+
+    def _decoded[T](self, kind: type[T], body: bytes) -> T:
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
@@ -67,18 +90,23 @@ class Connection:
 
     @contextlib.contextmanager
     def _answer(
-        self, method: str, path: str, query: Query | None, body: object
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        data: bytes | Iterator[bytes] | None,
+        more: Mapping[str, str] | None = None,
     ) -> Iterator[HTTPResponse]:
         given = {key: value for key, value in (query or {}).items() if value is not None}
         target = f"{self._prefix}{path}" + (f"?{urlencode(given)}" if given else "")
         headers = {"Accept": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        if body is not None:
+        if data is not None:
             headers["Content-Type"] = "application/json"
+        headers |= more or {}
         connection = self._kind(self._authority, timeout=self._timeout_s)
         try:
-            data = None if body is None else msgspec.json.encode(body)
             connection.request(method, target, data, headers)
             answer = connection.getresponse()
             if answer.status >= 400:
@@ -104,3 +132,33 @@ class Connection:
             text += ". Set WIRESCRIBE_TOKEN to the token of that server"
         kinds: dict[int, type[WirescribeError]] = {404: NotFound, 409: Conflict}
         return kinds.get(status, StoreError)(text)
+
+
+def _form(
+    file: Path, boundary: str, progress: Callable[[int, int], None]
+) -> tuple[Iterator[bytes], int]:
+    """The pieces of a form with a file in it, and their length."""
+    name = "".join(sign if sign.isprintable() and sign not in '"\\' else "_" for sign in file.name)
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    try:
+        opened = file.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    total = os.fstat(opened.fileno()).st_size
+
+    def pieces() -> Iterator[bytes]:
+        yield head
+        sent = 0
+        with opened:
+            # What is written to the file meanwhile is not sent.
+            while piece := opened.read(min(_PIECE_BYTES, total - sent)):
+                sent += len(piece)
+                yield piece
+                progress(sent, total)
+        yield tail
+
+    return pieces(), len(head) + total + len(tail)

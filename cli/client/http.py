@@ -1,16 +1,25 @@
 """The client of a running server: its HTTP API."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
 from cli.client.connection import Connection, Query
 from cli.client.matching import entry_prefix, session_of
-from cli.client.shapes import EntryBody, Session, TrafficFilter, TrafficPage
+from cli.client.shapes import (
+    EntryBody,
+    ImportBody,
+    Progress,
+    Session,
+    TrafficFilter,
+    TrafficPage,
+)
 from storage.records import Origin, Outcome, Side
 
 _TIMEOUT_S = 60.0  # a server may wait 30 s for a locked database
 _HASTY_S = 1.0
+_IMPORT_S = 3600.0  # a long file is read, written and stored before the answer comes
 
 
 class _Sessions(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +96,12 @@ class HttpClient:
     def har(self, session_id: str, *, keep_secrets: bool = False) -> Iterator[bytes]:
         query = {"secrets": "keep"} if keep_secrets else {}
         return self._server.stream(f"/api/har/export/{session_id}", query=query)
+
+    def import_file(self, path: Path, progress: Progress, *, only_har: bool = False) -> ImportBody:
+        url, token = self._again
+        target = "/api/har/import" if only_har else "/api/import"
+        patient = Connection(url, token, timeout_s=_IMPORT_S)
+        return patient.upload(ImportBody, target, path, lambda *at: progress("sending", *at))
 
     def close(self) -> None:
         """Every call was a connection of its own."""

@@ -5,18 +5,28 @@ What changes something is asked of the server that runs, for only one process ma
 does, this one becomes it for a moment.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
 from addons.ingest import Ingest
-from api import content, entries
+from api import content, entries, imported
 from api.exports import captured, har
-from cli import client, running
+from cli import client, importing, running
 from cli.client.http import HttpClient
 from cli.client.matching import entry_prefix, session_of
-from cli.client.shapes import EntryBody, Session, TrafficFilter, TrafficPage
+from cli.client.shapes import (
+    EntryBody,
+    ImportBody,
+    Progress,
+    Session,
+    TrafficFilter,
+    TrafficPage,
+)
+from cli.settings import load
 from storage import health, records, sessions, traffic
 from storage.datadir import DataDir
 from storage.errors import NotFound
@@ -109,6 +119,16 @@ class LocalClient:
         conn = self._store.read()
         redactor = None if keep_secrets else captured.redactor(self._datadir.hmac_key())
         return har.export(conn, sessions.get(conn, session_id), redactor=redactor)
+
+    def import_file(self, path: Path, progress: Progress, *, only_har: bool = False) -> ImportBody:
+        if server := self._server():
+            return server.import_file(path, progress, only_har=only_har)
+        settings = load(self._datadir.prepare(), {}, os.environ)
+        ingest = Ingest(self._datadir)
+        with Store.open(self._datadir, background=ingest.step) as store:
+            importer = importing.importer(store, settings)
+            found = importer.import_file(path, path.name, only_har=only_har, progress=progress)
+        return imported.body_of(found)
 
     def close(self) -> None:
         self._store.close()

@@ -1,13 +1,19 @@
 """What commands get from a client. Entries are the API's own (`api.entries.EntryBody`)."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from api.entries import EntryBody
+from api.imported import ImportBody
 from storage.records import EntryKind, Origin, Outcome
 
-__all__ = ["EntryBody", "Session", "TrafficFilter", "TrafficPage"]
+__all__ = ["EntryBody", "ImportBody", "Progress", "Session", "TrafficFilter", "TrafficPage"]
+
+
+# The step of an import, how far it is, and how far it goes, in bytes.
+Progress = Callable[[str, int, int], None]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
