@@ -8,12 +8,13 @@ list of [Unix seconds, bytes] into the flow's metadata as `chunk_times`, and tha
 
 import io
 import mmap
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from mitmproxy import exceptions, flow, http, tcp
+from mitmproxy import flow, http, tcp
 from mitmproxy.io import FlowReader
 
 from addons import endings
@@ -21,13 +22,13 @@ from addons.entrylog import Closing
 from addons.importing.exchange import Broken, Exchange, Half, Item, Message, Passed, Piece
 from addons.importing.writing import BODY_BYTES
 from addons.visits import shown
-from storage.errors import Unreadable
 from storage.records import ConnectionTimes, EntryOpened, Gap, Outcome, ResponseHead
 
 FLOW_BYTES = 2 * BODY_BYTES + (16 << 20)  # of one flow in the file; it is parsed as a whole
 
 _CLIENT_LEFT = ("Client disconnected.", "EOF")
 _CHUNK_TIMES = "chunk_times"
+_LENGTH = re.compile(rb"([0-9]{1,12}):")
 _SAID_BYTES = 200  # of what mitmproxy says of a flow that it cannot read
 
 
@@ -46,18 +47,18 @@ class FlowFile:
             begun = window.at
             try:
                 item = _item(window, number)
-            except exceptions.FlowReadException as error:
-                if str(error) == "Invalid data format.":
-                    yield Broken(at_bytes=begun, reason=f"flow {number + 1} is cut off or damaged")
-                    return
-                item = _passed(window, number, error)
             except _TooLongError:
                 yield Broken(
                     at_bytes=begun,
                     reason=f"flow {number + 1} says that it is longer than {FLOW_BYTES >> 20} MB",
                 )
                 return
-            except (Exception, RecursionError) as error:  # noqa: BLE001 - the file may hold anything
+            except Exception as error:  # noqa: BLE001 - the file may hold anything
+                end = window.end_of(begun)
+                if end is None:
+                    yield Broken(at_bytes=begun, reason=f"flow {number + 1} is cut off or damaged")
+                    return
+                window.at = end
                 item = _passed(window, number, error)
             yield item
             number += 1
@@ -82,6 +83,12 @@ class _Window(io.RawIOBase):
         self.at += len(found)
         return bytes(found) if size == 1 else found
 
+    def end_of(self, begun: int) -> int | None:
+        """Where the flow that begins here ends by its own length; None if that cannot be."""
+        found = _LENGTH.match(self._view, begun)
+        end = 0 if found is None else found.end() + int(found[1]) + 1
+        return end if 0 < end <= self.size and self._view[end - 1] == ord("}") else None
+
     def peek(self, size: int) -> bytes:
         return bytes(self._view[self.at : self.at + size])
 
@@ -95,7 +102,7 @@ def _item(window: _Window, number: int) -> Item:
     return Passed(number=number, at_bytes=window.at, reason=f"{found.type} is not recorded")
 
 
-def _passed(window: _Window, number: int, error: BaseException) -> Passed:
+def _passed(window: _Window, number: int, error: Exception) -> Passed:
     said = str(error)[:_SAID_BYTES] or type(error).__name__
     return Passed(number=number, at_bytes=window.at, reason=f"mitmproxy cannot read it: {said}")
 
@@ -314,17 +321,3 @@ def _ns(unix_seconds: float) -> int:
 
 def _offset(unix_seconds: float | None, started_ns: int) -> int | None:
     return None if unix_seconds is None else max(_ns(unix_seconds) - started_ns, 0)
-
-
-def is_one(beginning: bytes) -> bool:
-    """Whether a file that begins so can be a flow file: a length, and a colon."""
-    digits, colon, _ = beginning[:14].partition(b":")
-    return bool(colon) and digits.isdigit()
-
-
-def opened(path: Path) -> FlowFile:
-    """Raises Unreadable if the file is none."""
-    with path.open("rb") as file:
-        if not is_one(file.read(16)):
-            raise Unreadable("this is not a flow file of mitmproxy")
-    return FlowFile(path)
