@@ -7,6 +7,7 @@ than being skipped, and can be kept as it came.
 
 import re
 from collections.abc import Collection
+from typing import Annotated
 
 import msgspec
 
@@ -16,7 +17,7 @@ Object = dict[str, Raw]
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ARRAY = msgspec.json.Decoder(list[Raw])
 _TEXT = msgspec.json.Decoder(str)
-_INTEGER = msgspec.json.Decoder(int)
+_INTEGER = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)])
 _NUMBER = msgspec.json.Decoder(float)
 _BOOLEAN = msgspec.json.Decoder(bool)
 _ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -70,6 +71,7 @@ def read_text(value: Json) -> str | None:
 
 
 def read_integer(value: Json) -> int | None:
+    """None also for what does not fit into 64 bits: no store and no MessagePack takes it."""
     return _decode(_INTEGER, value)
 
 

@@ -44,3 +44,10 @@ def test_nothing_raises(value):
 
 def test_depth_is_no_error():
     assert fields.read_array(b"[" * 100_000 + b"]" * 100_000) is None
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63)], ids=["most", "least"])
+def test_an_integer_fits_into_64_bits(value):
+    beyond = value + (1 if value > 0 else -1)
+    assert fields.read_integer(str(value)) == value
+    assert fields.read_integer(str(beyond)) is None
