@@ -1,12 +1,13 @@
 """Wire formats: how providers' APIs are spoken. One file each, and one line in this table."""
 
-from addons.wire import anthropic, chat, gemini, responses
+from addons.wire import anthropic, chat, gemini, ollama, responses
 from addons.wire.contract import Decoder, Head
 
 DECODERS: tuple[Decoder, ...] = (
     anthropic.DECODER,
     chat.DECODER,
     gemini.DECODER,
+    ollama.DECODER,
     responses.DECODER,
 )
 

@@ -71,7 +71,7 @@ class Answering:
             return
         fields = read_object(text)
         if fields is None:
-            self._notes.add("malformed-event", name or None)
+            self._notes.add("malformed-event", None if name == "message" else name)
             return
         self._top(fields)
         if "choices" not in fields and not {"usage", "error"} & fields.keys():

@@ -149,7 +149,7 @@ def _media(kind: str, fields: Object) -> MediaPart | None:
     if bare is None and inner is None:
         return None
     data = bare if inner is None else read_text(inner.get(key))
-    part = medium(media, data or "", kind == "input_audio")
+    part = medium(media, data or "")
     inner = inner or {}
     extension = read_text(inner.get("format"))
     left = {**extras(inner, {key, "filename", "format"}), **extras(fields, {"type", kind})}
@@ -164,20 +164,19 @@ def _media(kind: str, fields: Object) -> MediaPart | None:
     )
 
 
-def medium(media: Media, data: str, is_base64: bool) -> MediaPart:
+def medium(media: Media, data: str) -> MediaPart:
     """Media by a URL, a `data:` URL or its base64 text."""
     if not data:
         return MediaPart(media=media)
-    media_type = None
-    if data[:5].lower() == "data:":
-        head, comma, body = data.partition(",")
-        media_type = head[5:].partition(";")[0] or None
-        is_base64 = bool(comma) and head.endswith(";base64")
-        data = body if is_base64 else data
-    elif not is_base64 and "://" in data[:20]:
+    if "://" in data[:20]:
         return MediaPart(media=media, url=data, digest=_sha256(data))
-    else:
-        is_base64 = True
+    media_type = None
+    is_base64 = True
+    if data[:5].lower() == "data:":
+        head, _, body = data.partition(",")
+        media_type = head[5:].partition(";")[0] or None
+        is_base64 = head.endswith(";base64")
+        data = body if is_base64 else data
     size = base64_size_bytes(data) if is_base64 else None
     return MediaPart(media=media, media_type=media_type, size_bytes=size, digest=_sha256(data))
 
@@ -241,7 +240,12 @@ def result(fields: Object) -> list[Part]:
     name = read_text(fields.get("name")) or read_text(fields.get("tool_name")) or None
     parts = content(fields.get("content"))
     texts = [part for part in parts if isinstance(part, TextPart)]
-    media = tuple(part for part in parts if isinstance(part, MediaPart))
+    media = [part for part in parts if isinstance(part, MediaPart)]
+    media += [
+        medium("image", data)
+        for each in read_array(fields.get("images")) or ()
+        if (data := read_text(each))
+    ]
     left: dict[str, Raw] = {}
     for part in texts:
         left |= read_object(part.extra_json) or {}
@@ -250,7 +254,7 @@ def result(fields: Object) -> list[Part]:
         text="\n".join(part.text for part in texts),
         is_error=read_boolean(fields.get("is_error")),
         name=name,
-        media=media,
+        media=tuple(media),
         extra_json=packed(left),
     )
     return [found, *(part for part in parts if not isinstance(part, TextPart | MediaPart))]

@@ -5,7 +5,7 @@ from addons.wire import chat_message, chat_reasoning
 from addons.wire.chat_growth import Growth
 from addons.wire.fields import Object, Raw, kind_of, read_array, read_object, read_text
 from addons.wire.running import Notes
-from storage.decoded import Message, RefusalPart, TextPart, ThinkingPart
+from storage.decoded import Message, Part, RefusalPart, TextPart, ThinkingPart
 
 _PLAIN = frozenset(("role", "content", "refusal", "tool_calls", *chat_reasoning.FIELDS))
 _READ = _PLAIN | {
@@ -38,7 +38,7 @@ def _rarer(delta: Object, growth: Growth, notes: Notes) -> None:
     if audio := read_object(delta.get("audio")):
         growth.audio(audio)
     for raw in read_array(delta.get("images")) or ():
-        _part(growth, raw, notes)
+        _whole(growth, chat_message.image(raw), notes)
     for name, value in content.extras(delta, _READ).items():
         keep(growth, name, value, notes)
 
@@ -65,10 +65,9 @@ def _content(growth: Growth, value: Raw, notes: Notes) -> None:
         elif isinstance(part, RefusalPart):
             growth.text("refusal", part.text)
         else:
-            _part(growth, raw, notes)
+            _whole(growth, part, notes)
 
 
-def _part(growth: Growth, raw: Raw, notes: Notes) -> None:
-    part = content.block(raw)
+def _whole(growth: Growth, part: Part, notes: Notes) -> None:
     growth.part(part)
     chat_message.note(Message(role="assistant", parts=(part,)), notes)

@@ -37,7 +37,7 @@ class Growth:
         self._texts: dict[Kind, _Text] = {}
         self._reasoning = chat_reasoning.Reasoning()
         self._citations: list[Raw] = []
-        self._media: list[Part] = []
+        self._whole: list[Part] = []
         self._audio: _Audio | None = None
         self._extra: dict[str, list[Raw]] = {}
         self.calls = Calls(sink, begin)
@@ -45,7 +45,7 @@ class Growth:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._texts or self._media or self._audio or self.calls.any)
+        return not (self._texts or self._whole or self._audio or self.calls.any)
 
     def text(self, kind: Kind, piece: str) -> None:
         """More text; an empty piece begins nothing."""
@@ -80,7 +80,8 @@ class Growth:
 
     def part(self, part: Part) -> None:
         """A part that came whole."""
-        self._media.append(part)
+        self._close_texts()
+        self._whole.append(part)
         self._sink.part(self._begin(), part)
 
     def audio(self, fields: Object) -> None:
@@ -118,7 +119,7 @@ class Growth:
             parts.append(self._audio.part())
         return Message(
             role="assistant",
-            parts=(*parts, *self._media, *self.calls.parts()),
+            parts=(*parts, *self._whole, *self.calls.parts()),
             extra_json=content.packed(extra),
         )
 
@@ -160,6 +161,6 @@ class _Audio:
         extra: dict[str, object] = dict(self._fields)
         if transcript := "".join(self._transcript):
             extra["transcript"] = transcript
-        part = content.medium("audio", "".join(self._data), True)
+        part = content.medium("audio", "".join(self._data))
         size = sum(map(content.base64_size_bytes, self._data)) if part.size_bytes else None
         return msgspec.structs.replace(part, size_bytes=size, extra_json=content.packed(extra))

@@ -90,7 +90,7 @@ def parts(fields: Object) -> list[Part]:
         _cite(found, bytes(annotations))
     if spoken := read_object(fields.get("audio")):
         found.append(audio(spoken))
-    found += [content.block(each) for each in read_array(fields.get("images")) or ()]
+    found += [image(each) for each in read_array(fields.get("images")) or ()]
     if function := content.function_call(fields.get("function_call")):
         found.append(function)
     if calls := content.present(fields, "tool_calls"):
@@ -115,9 +115,15 @@ def _cite(found: list[Part], citations: bytes) -> None:
             return
 
 
+def image(raw: msgspec.Raw) -> Part:
+    """One of `images`: a block (OpenRouter) or base64 (Ollama)."""
+    data = read_text(raw)
+    return content.block(raw) if data is None else content.medium("image", data)
+
+
 def audio(fields: Object) -> MediaPart:
     """What the model said aloud; in history only its id is sent again."""
-    part = content.medium("audio", read_text(fields.get("data")) or "", True)
+    part = content.medium("audio", read_text(fields.get("data")) or "")
     left = content.extras(fields, {"data"})
     return msgspec.structs.replace(part, extra_json=content.packed(left))
 
