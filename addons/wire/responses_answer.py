@@ -58,7 +58,7 @@ class Builder:
         if fields is None:
             self._notes.add("malformed-event", name or None)
             return
-        kind = read_text(fields.get("type")) or name
+        kind = read_text(fields.get("type")) or ("error" if "error" in fields else name)
         reader = _READERS.get(kind)
         if reader:
             reader(self, fields)
@@ -68,7 +68,7 @@ class Builder:
             self._keep(kind, data)
             if kind not in KEPT:
                 self._notes.add("unknown-event", kind)
-        for unknown in fields.keys() - EVENT_FIELDS if kind in _KNOWN else ():
+        for unknown in sorted(fields.keys() - EVENT_FIELDS) if kind in _KNOWN else ():
             self._notes.add("unknown-field", f"{kind}: {unknown}")
 
     def whole(self, body: bytes) -> None:
@@ -121,7 +121,10 @@ class Builder:
         self._ended(response)
 
     def error(self, event: Object) -> None:
-        self._fail(event, read_integer(event.get("status")))
+        status = read_integer(event.get("status"))
+        if status is None:
+            status = read_integer(event.get("status_code"))
+        self._fail(event, status)
         self._done = True
 
     def item_added(self, event: Object) -> None:
@@ -191,7 +194,7 @@ class Builder:
         self._done = True
         self._response = {**self._response, **response}
         if self._operation != "count":
-            for name in response.keys() - RESPONSE_FIELDS:
+            for name in sorted(response.keys() - RESPONSE_FIELDS):
                 self._notes.add("unknown-field", name)
             self._complete(read_array(response.get("output")) or [])
         if _is_set(response.get("error")):
@@ -213,8 +216,8 @@ class Builder:
 
     def _fail(self, fields: Object, status: int | None) -> None:
         self._failure = _failure(fields, status)
-        error = fields.get("error")
-        self._response = {**self._response, **({} if error is None else {"error": error})}
+        told: Object = {name: fields[name] for name in ("error", "headers") if name in fields}
+        self._response = {**self._response, **told}
 
     def _keep(self, kind: str, data: str) -> None:
         raw = data.encode(errors="replace")

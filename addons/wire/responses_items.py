@@ -7,12 +7,10 @@ parts are the same when a client sends it again without them.
 
 from collections.abc import Callable
 
-import msgspec
-
-from addons.wire.fields import Object, Raw, kind_of, read_object, read_text
+from addons.wire.fields import Object, kind_of, read_array, read_object, read_text
 from addons.wire.responses_calls import CALL_READERS
 from addons.wire.responses_names import ITEM_FIELDS, WHOLE_ITEMS
-from addons.wire.responses_parts import PART_READERS, kept, read_content
+from addons.wire.responses_parts import PART_READERS, as_thinking, kept, read_content
 from addons.wire.responses_read import Read
 from addons.wire.running import Notes
 from storage.decoded import (
@@ -23,6 +21,7 @@ from storage.decoded import (
     Role,
     TextPart,
     ThinkingPart,
+    ToolResultPart,
 )
 
 _LABELS = "internal_chat_message_metadata_passthrough"  # Codex: who wrote it, and of what kind
@@ -59,6 +58,8 @@ def note_unknown(message: Message, notes: Notes) -> None:
     for part in message.parts:
         if isinstance(part, OtherPart):
             _note_block(part.type, notes)
+        elif isinstance(part, ToolResultPart):
+            _note_output(part, notes)
         else:
             _note_fields(getattr(part, "extra_json", None), notes)
 
@@ -72,12 +73,16 @@ def _note_block(kind: str, notes: Notes) -> None:
 def _note_fields(extra_json: bytes | None, notes: Notes) -> None:
     if extra_json is None:
         return
-    for name, value in (read_object(extra_json) or {}).items():
-        if name == "parts":  # of a tool's output
-            for part in msgspec.json.decode(value, type=list[Raw]):
-                _note_block(read_text((read_object(part) or {}).get("type")) or "object", notes)
-        elif name not in ITEM_FIELDS:
+    for name in read_object(extra_json) or ():
+        if name not in ITEM_FIELDS:
             notes.add("unknown-field", name)
+
+
+def _note_output(part: ToolResultPart, notes: Notes) -> None:
+    """Parts of an output that no text and no medium stands for are kept as `parts`."""
+    extra = read_object(part.extra_json) or {}
+    for left in read_array(extra.get("parts")) or ():
+        _note_block(read_text((read_object(left) or {}).get("type")) or kind_of(left), notes)
 
 
 def _bare(raw: bytes, digest: bytes | None) -> Message:
@@ -119,7 +124,8 @@ def _agent_message(fields: Object, raw: bytes) -> Read:
 
 def _reasoning(fields: Object, raw: bytes) -> Read:
     """Summaries first, then the reasoning itself where a server shows it."""
-    parts = (*read_content(fields.get("summary")), *read_content(fields.get("content")))
+    said = (*read_content(fields.get("summary")), *read_content(fields.get("content")))
+    parts = tuple(as_thinking(part) for part in said)
     if not parts:
         parts = (ThinkingPart(text="", is_redacted=True),)
     return Read("assistant", parts, ("summary", "content"))

@@ -12,7 +12,7 @@ import msgspec
 
 from addons.wire.fields import Object, Raw, read_array, read_object, read_text
 from addons.wire.responses_items import note_unknown, read_item
-from addons.wire.responses_parts import read_part
+from addons.wire.responses_parts import as_thinking, read_part
 from addons.wire.running import Notes, Sink
 from storage.decoded import Message
 
@@ -84,14 +84,15 @@ class Item:
             self._told.add(place)
             self._texts.pop(place, None)
             self._citations.pop(place, None)
-            self._sink.part(self._begin(place), read_part(raw))
+            part = read_part(raw)
+            shown = as_thinking(part) if self.kind == "reasoning" else part
+            self._sink.part(self._begin(place), shown)
 
     def delta(self, place: Place, kind: Kind, text: str) -> None:
         self._texts.setdefault(place, []).append(text)
         if place not in self._parts and kind != "arguments":
             self._parts[place] = {"type": _raw(_part_type(place, kind))}
-        shown: Place = ("call", 0) if place[0] == "command" else place
-        self._sink.delta(self._begin(shown), kind, text)
+        self._sink.delta(self._begin(place), kind, text)
 
     def text(self, place: Place, kind: Kind, text: str) -> None:
         """The whole text of what came in pieces."""
@@ -125,6 +126,8 @@ class Item:
         return self._whole
 
     def _begin(self, place: Place) -> int:
+        if place[0] == "command":  # a shell call has several, and is one part
+            place = ("call", 0)
         if place not in self._index:
             self._index[place] = self._indices.take()
         return self._index[place]

@@ -47,6 +47,13 @@ def read_part(raw: Raw) -> Part:
     return part or OtherPart(type=kind, json=bytes(raw))
 
 
+def as_thinking(part: Part) -> Part:
+    """A part of a reasoning item: some servers call its texts `text` there too."""
+    if isinstance(part, TextPart):
+        return ThinkingPart(text=part.text, extra_json=part.extra_json)
+    return part
+
+
 def read_content(raw: Raw | None) -> tuple[Part, ...]:
     """A message's content: a text, or a list of parts."""
     if raw is None:

@@ -44,7 +44,7 @@ def read_request(body: bytes, operation: str, notes: Notes, *, is_socket: bool =
     if fields is None:
         notes.add("malformed-request")
         return Asked(model=None, operation=operation, generates=operation != "count")
-    for name in fields.keys() - REQUEST_FIELDS:
+    for name in sorted(fields.keys() - REQUEST_FIELDS):
         notes.add("unknown-field", name)
     messages = tuple(_messages(fields.get("input"), notes))
     tools = list(_tools(fields.get("tools"), notes))
@@ -151,7 +151,7 @@ def _read_tool(raw: Raw, namespace: str | None, tools: list[Tool], malformed: li
             name=label or kind or "",
             namespace=namespace,
             description=read_text(about),
-            schema_json=bytes(schema) if schema is not None else None,
+            schema_json=None if kind_of(schema) in ("null", "nothing") else bytes(schema or b""),
             type=kind,
             size_bytes=len(bytes(raw)),
         )

@@ -13,6 +13,7 @@ from addons.wire.contract import AnswerHead, Frame, Head, Side
 from addons.wire.running import Builder, Notes, Running, Sink
 from storage.decoded import Asked, Change
 
+_MAX_UNDER_WAY = 100
 _MAX_EARLY = 20  # messages about the connection that no turn was there for
 
 
@@ -87,8 +88,7 @@ class Socket:
         return []
 
     def finish(self, at_ns: int) -> Sequence[Change]:
-        changes = [change for turn in list(self._turns) for change in self._end(turn, at_ns)]
-        return changes
+        return [change for turn in list(self._turns) for change in self._end(turn, at_ns)]
 
     def _client(self, frame: Frame) -> list[Change]:
         asked = self._format.asked(self._head, frame.data, self._loose)
@@ -137,8 +137,11 @@ class Socket:
         for data in self._early:
             builder.event("", data)
         self._early.clear()
+        changes = running.begin(at_ns)
         self._turns.append(_Turn(running, lane))
-        return running.begin(at_ns)
+        if len(self._turns) > _MAX_UNDER_WAY:
+            changes += self._end(self._turns[0], at_ns)
+        return changes
 
     def _end(self, turn: _Turn, at_ns: int) -> list[Change]:
         self._turns.remove(turn)
