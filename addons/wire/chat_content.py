@@ -238,7 +238,7 @@ def function_call(value: Raw | None) -> ToolCallPart | None:
 def result(fields: Object) -> list[Part]:
     """A message with role `tool` or `function`; blocks that are not known stand behind it."""
     name = read_text(fields.get("name")) or read_text(fields.get("tool_name")) or None
-    parts = content(fields.get("content"))
+    parts = content(present(fields, "content"))
     texts = [part for part in parts if isinstance(part, TextPart)]
     media = [part for part in parts if isinstance(part, MediaPart)]
     media += [
