@@ -1,6 +1,6 @@
 """Agents: the client programs. One file each, and one line in this table."""
 
-from addons.agents import claude_code, gemini_cli, generic
+from addons.agents import claude_code, gemini_cli, generic, qwen_code
 from addons.agents.contract import Agent
 from addons.wire.contract import Head
 from storage.decoded import Asked
@@ -9,6 +9,7 @@ from storage.decoded import Asked
 AGENTS: tuple[Agent, ...] = (
     claude_code.AGENT,
     gemini_cli.AGENT,
+    qwen_code.AGENT,
     generic.AGENT,
 )
 

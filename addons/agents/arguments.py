@@ -28,6 +28,7 @@ _STATUS: dict[str, Status] = {
     "done": "completed",
     "cancelled": "cancelled",
     "canceled": "cancelled",
+    "deleted": "deleted",
 }
 _SUBJECT = ("content", "step", "title", "subject", "description", "text", "task")
 _PATCHED = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+?)[ \t\r]*$", re.MULTILINE)
@@ -42,6 +43,16 @@ _PATCH_ACCESS: dict[str, Literal["write", "edit", "delete"]] = {
 def fields(part: ToolCallPart) -> Object:
     """The arguments' fields; empty if they are free text, or were cut off."""
     return {} if part.is_custom else read_object(part.arguments) or {}
+
+
+def inner(value: Raw | None) -> Object:
+    """An object in the arguments, or one that was written into a text."""
+    return read_object(value) or read_object(read_text(value)) or {}
+
+
+def status(given: Object) -> Status | None:
+    """The field `status` of a task, in our words."""
+    return _STATUS.get(text(given, "status") or "")
 
 
 def text(given: Object, *names: str) -> str | None:
@@ -89,7 +100,7 @@ def _todos(items: Sequence[Raw]) -> Iterator[TaskChange]:
         yield TaskChange(
             key=text(item, "id") or str(place),
             subject=text(item, *_SUBJECT) or read_text(raw),
-            status=_STATUS.get(text(item, "status") or ""),
+            status=status(item),
             active_form=text(item, "activeForm", "active_form"),
             replaces_all=True,
         )

@@ -27,7 +27,6 @@ from storage.decoded import (
     Asked,
     Message,
     RequestClass,
-    TextPart,
     Tool,
     ToolCallPart,
     ToolResultPart,
@@ -66,7 +65,6 @@ _ASKED: tuple[tuple[str, RequestClass], ...] = (
 _SNAPSHOT = ("<state_snapshot>", "</state_snapshot>")
 _SNAPSHOT_ORDER = "generate the updated <state_snapshot>."
 _LAST_CHANCE = "You have one final chance to complete the task with a short grace period."
-_FILES = ("--- Content from referenced files ---", "--- End of content ---")
 _BACKGROUND = "Background execution update:\n"
 _HINTS = ("User hints:\n<user_input>", "User steering update:\n<user_input>")
 _INTERRUPTED = "[The previous response was interrupted before it completed.]"
@@ -108,7 +106,7 @@ class GeminiCli:
             root=session,
             parent=session if is_subagent else None,
             is_subagent=is_subagent,
-            spawn_prompt=_task(asked) if is_subagent else None,
+            spawn_prompt=texts.first_prompt(asked, self.reading) if is_subagent else None,
             request_class=kind,
             cwd=texts.find(_CWD, texts.opening(asked)),
             prompt=self._prompt(asked) if kind == "main" else None,
@@ -145,7 +143,7 @@ class GeminiCli:
             return Reading(kind="instruction")
         if text.startswith(_BACKGROUND):
             return Reading(kind="notification")
-        return _words(message)
+        return texts.words(message, _own)
 
     def tool(self, name: str, namespace: str | None) -> ToolMeaning:
         return tools.tool(name)
@@ -196,38 +194,11 @@ def _ids(asked: Asked) -> tuple[str | None, str | None]:
     )
 
 
-def _task(asked: Asked) -> str | None:
-    """A subagent's history begins with the bare prompt that its parent's call gave."""
-    first = next((message for message in asked.messages if message.role == "user"), None)
-    return texts.joined(first.parts) or None if first else None
-
-
 def _mode(asked: Asked) -> str | None:
     system = texts.system(asked)
     if found := _MODE.search(system[:1000]):
         return _MODES.get(found[1].lower(), found[1])
     return "plan" if _PLAN in system else None
-
-
-def _words(message: Message) -> Reading:
-    """The user's words among the parts: context comes before them, contents of files after."""
-    words: list[str] = []
-    injected: list[int] = []
-    in_files = False
-    for index, part in enumerate(message.parts):
-        if not isinstance(part, TextPart):
-            continue
-        text = part.text.strip()
-        in_files = in_files or text == _FILES[0]
-        own = "" if in_files else _own(part.text)
-        in_files = in_files and text != _FILES[1]
-        if own:
-            words.append(own)
-        elif text:
-            injected.append(index)
-    if injected and not words and len(injected) == len(message.parts):
-        return Reading(kind="context", injected=tuple(injected))
-    return Reading(kind="prompt", prompt="\n".join(words), injected=tuple(injected))
 
 
 def _own(text: str) -> str:

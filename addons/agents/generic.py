@@ -28,7 +28,6 @@ from storage.decoded import (
     CompactionPart,
     Message,
     RequestClass,
-    TextPart,
     Tool,
     ToolCallPart,
     ToolResultPart,
@@ -132,18 +131,7 @@ class Generic:
     def reading(self, message: Message) -> Reading:
         if plain := plain_reading(message):
             return plain
-        injected, words = [], []
-        for index, part in enumerate(message.parts):
-            if not isinstance(part, TextPart):
-                continue
-            own = texts.unwrapped(part.text, WRAPPERS)
-            if own:
-                words.append(own)
-            elif part.text.strip():
-                injected.append(index)
-        if injected and not words and len(injected) == len(message.parts):
-            return Reading(kind="context", injected=tuple(injected))
-        return Reading(kind="prompt", prompt="\n".join(words), injected=tuple(injected))
+        return texts.words(message, lambda text: texts.unwrapped(text, WRAPPERS))
 
     def tool(self, name: str, namespace: str | None) -> ToolMeaning:
         return mcp_tool(name, namespace) or ToolMeaning(kind=tool_kind(name))

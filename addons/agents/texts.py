@@ -8,6 +8,8 @@ from storage.decoded import Asked, Message, Part, TextPart
 
 # A request's directory and the like stand in its beginning: later messages are not searched.
 _FIRST_MESSAGES = 4
+# Gemini CLI and Qwen Code, for `@file` in a prompt.
+_FILES_BEGIN, _FILES_END = "--- Content from referenced files ---", "--- End of content ---"
 
 
 def joined(parts: Iterable[Part]) -> str:
@@ -63,6 +65,31 @@ def _shorter(text: str, tags: tuple[str, ...]) -> str | None:
     return None
 
 
+def words(message: Message, own: Callable[[str], str]) -> Reading:
+    """
+    The user's words among the parts of a user message; `own` takes wrappers off one text.
+
+    Contents of files that the user names come in parts between two marks.
+    """
+    found: list[str] = []
+    injected: list[int] = []
+    in_files = False
+    for index, part in enumerate(message.parts):
+        if not isinstance(part, TextPart):
+            continue
+        text = part.text.strip()
+        in_files = in_files or text == _FILES_BEGIN
+        said = "" if in_files else own(part.text)
+        in_files = in_files and text != _FILES_END
+        if said:
+            found.append(said)
+        elif text:
+            injected.append(index)
+    if injected and not found and len(injected) == len(message.parts):
+        return Reading(kind="context", injected=tuple(injected))
+    return Reading(kind="prompt", prompt="\n".join(found), injected=tuple(injected))
+
+
 def last_prompt(messages: Iterable[Message], reading: Callable[[Message], Reading]) -> str | None:
     """
     The prompt that this request asks to be answered for the first time.
@@ -76,4 +103,13 @@ def last_prompt(messages: Iterable[Message], reading: Callable[[Message], Readin
             return read.prompt
         if read.kind not in ("context", "notification"):
             return None
+    return None
+
+
+def first_prompt(asked: Asked, reading: Callable[[Message], Reading]) -> str | None:
+    """What a thread began with: of a subagent, the task that its parent's call gave it."""
+    for message in asked.messages[:_FIRST_MESSAGES]:
+        read = reading(message)
+        if read.kind == "prompt":
+            return read.prompt or None
     return None
