@@ -28,7 +28,7 @@ _KNOWN = frozenset(
         "speed",
     }
 )
-_MAX_COUNT = 1 << 62
+_MAX_COUNT = 1 << 60  # a sum of three fits into 64 bits
 
 
 class Counts:
@@ -82,7 +82,7 @@ class Counts:
 def _count(value: Raw | None) -> int | None:
     """A count; None for what can be none."""
     number = read_integer(value)
-    return number if number is not None and 0 <= number < _MAX_COUNT else None
+    return number if number is not None and 0 <= number <= _MAX_COUNT else None
 
 
 def _sum(*counts: int | None) -> int | None:

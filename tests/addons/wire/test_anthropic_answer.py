@@ -205,7 +205,7 @@ def test_null_counts_leave_what_stood_before() -> None:
             (12, None, 7, None),
             (),
         ),
-        ({"input_tokens": -5, "output_tokens": 10**30}, (None, None, None, None), ()),
+        ({"input_tokens": -5, "output_tokens": 2**63 - 1}, (None, None, None, None), ()),
         ({"input_tokens": "5", "output_tokens": 1.5}, (None, None, None, None), ()),
         (
             {"input_tokens": 5, "novelty": 1},
