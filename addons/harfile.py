@@ -88,9 +88,9 @@ class HarFile:
     def _note(self, part: str, value: bytes | None) -> None:
         try:
             if part == "version":
-                self._version = str(msgspec.json.decode(value or b'""'))
+                self._version = str(decoded(value or b'""', object))
             elif part == "creator":
-                creator = msgspec.json.decode(value or b"{}", type=_Creator)
+                creator = decoded(value or b"{}", _Creator)
                 self._creator = f"{creator.name} {creator.version}".strip()
         except (msgspec.DecodeError, RecursionError):
             return

@@ -71,8 +71,10 @@ def decoded[T](data: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:
-        return msgspec.json.decode(_SURROGATES.sub(_paired, data), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        whole = _SURROGATES.sub(_paired, data)
+    try:
+        return msgspec.json.decode(whole, type=kind)
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from error
 
@@ -84,7 +86,7 @@ def _paired(found: re.Match[bytes]) -> bytes:
 def _sound_end(block: bytes) -> int:
     """Where a block of a JSON string can end without cutting an escape or a character."""
     end = len(block)
-    last = block.rfind(b"\\", end - 12)
+    last = block.rfind(b"\\", max(end - 12, 0))
     if last >= 0:
         run = last
         while run and block[run - 1 : run] == b"\\":
@@ -92,7 +94,7 @@ def _sound_end(block: bytes) -> int:
         if (last - run) % 2 == 0:  # it begins an escape, perhaps the second half of a pair
             pair = block[last - 6 : last]
             end = last - 6 if re.fullmatch(rb"\\u[dD][89abAB]..", pair) else last
-            return end or len(block)
+            return end
     while end and block[end - 1] & 0xC0 == 0x80:
         end -= 1
     return end - 1 if end and block[end - 1] >= 0xC0 else end
