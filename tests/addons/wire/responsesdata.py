@@ -131,7 +131,6 @@ def _item(index: int, item: Json) -> Iterator[Json]:
     empty: Json = {"content": [], "summary": [], "arguments": "", "input": ""}
     begun = item | {name: value for name, value in empty.items() if name in item}
     begun |= {"status": "in_progress"} if "status" in item else {}
-    begun.pop("action", None)
     yield {"type": "response.output_item.added", "output_index": index, "item": begun}
     yield from _STREAMS[str(item["type"])](place, item)
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
