@@ -132,13 +132,14 @@ class _Telling:
             thread.is_begun = True
             if conversation.parent_id is None:
                 data = _session_start(conversation, turn)
-                yield says.event("session.start", turn.started_ns, data)
+                yield says.event("session.start", turn.started_ns, data, of=conversation.id)
             if conversation.is_subagent or conversation.parent_id:
                 call = conversation.parent_call
                 yield says.event(
                     "subagent.started",
                     turn.started_ns,
                     _subagent(conversation),
+                    of=conversation.id,
                     parent_id=f"{call}/tool.execution_start" if call else None,
                 )
         if turn.request_class in _CONVERSING and model is not None:
@@ -149,12 +150,9 @@ class _Telling:
 
     def _thread(self, turn: Turn) -> _Thread | None:
         """None: the conversation is not known (yet)."""
-        conversation_id = turn.conversation_id
-        if conversation_id is None:
-            return None
-        if conversation_id not in self._threads:
-            self._threads[conversation_id] = self._opened(conversation_id)
-        return self._threads[conversation_id]
+        if turn.conversation_id not in self._threads:
+            self._threads[turn.conversation_id] = self._opened(turn.conversation_id)
+        return self._threads[turn.conversation_id]
 
     def _opened(self, conversation_id: str) -> _Thread | None:
         try:
@@ -185,7 +183,6 @@ class _Saying:
     ) -> Event:
         """`of` is what the event is about, the turn by default; `parent` an event of the turn."""
         turn = self._turn
-        assert turn.conversation_id is not None
         return Event(
             type=type,
             id=f"{of or turn.id}/{type}",
@@ -279,7 +276,7 @@ def _completed(thread: _Thread, call: ToolCall, says: _Saying) -> Iterator[Event
             call.result_ns,
             _subagent(child),
             of=child.id,
-            parent_id=f"{child.first_turn}/subagent.started",
+            parent_id=f"{child.id}/subagent.started",
         )
 
 
@@ -293,7 +290,7 @@ def _ended(thread: _Thread, turn: Turn, says: _Saying) -> Iterator[Event]:
             _end_ns(turn),
             _subagent(conversation),
             of=conversation.id,
-            parent_id=f"{conversation.first_turn}/subagent.started",
+            parent_id=f"{conversation.id}/subagent.started",
         )
 
 

@@ -11,8 +11,6 @@ from storage.decoded import (
     Role,
     TextPart,
     ThinkingPart,
-    ToolCallPart,
-    ToolResultPart,
 )
 from storage.projection import rows as packing
 from storage.records import Record
@@ -157,20 +155,6 @@ def of_row(row: tuple[Any, ...]) -> Message:
         preview=row[16],
         parts=packing.unpack(row[17]),
     )
-
-
-def text_of(parts: tuple[Part, ...]) -> str:
-    """All that can be read in a message, part by part in lines."""
-    texts = []
-    for part in parts:
-        match part:
-            case TextPart() | ThinkingPart() | RefusalPart() | ToolResultPart():
-                texts.append(part.text)
-            case ToolCallPart():
-                texts.append(f"{part.name} {part.arguments}")
-            case _:
-                pass
-    return "\n".join(text for text in texts if text)
 
 
 def spoken(parts: tuple[Part, ...]) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from storage import messages
 from storage.messages import Message, Place, Query
+from storage.projection import rows as packing
 
 _SNIPPET = 160  # signs
 _MAX_WORDS = 20
@@ -87,7 +88,7 @@ def _quoted(word: str) -> str:
 
 
 def _hit(message: Message, words: list[str]) -> Hit:
-    text = " ".join(messages.text_of(message.parts).split())
+    text = " ".join(packing.words(message.parts).split())
     pattern = re.compile("|".join(map(_loose, words)), re.IGNORECASE)
     first = pattern.search(text)
     begin = max(0, (first.start() if first else 0) - _SNIPPET // 3)

@@ -53,7 +53,7 @@ def of_conversation(conn: sqlite3.Connection, conversation_id: str) -> Iterator[
 
 
 def _bars(conn: sqlite3.Connection, turn_ids: list[str]) -> Iterator[Bar]:
-    known: dict[str | None, _Before] = {}
+    known: dict[str, _Before] = {}
     for turn_id in turn_ids:
         try:
             turn = turns.get(conn, turn_id)

@@ -20,7 +20,7 @@ class Turn(Record, frozen=True, kw_only=True):
     entry_id: str
     number: int  # in its entry
     session_id: str
-    conversation_id: str | None  # None: waits for the turn that it goes on from
+    conversation_id: str
     wire: str
     agent: str
     agent_version: str | None
@@ -38,6 +38,7 @@ class Turn(Record, frozen=True, kw_only=True):
     failure_text: str | None
     answer_id: str | None
     previous_id: str | None
+    is_unjoined: bool  # the answer that it goes on from is not known (yet)
     prompt: str | None
     prompt_id: str | None
     asked_leaf: str | None
@@ -72,8 +73,8 @@ _SELECT = """
     select t.id, t.entry_id, t.number, t.session_id, t.conversation_id, t.wire, t.agent,
         t.agent_version, t.request_class, t.operation, t.host, t.is_complete, t.status,
         t.started_ns, t.ended_ns, t.model_asked, t.model_served, t.stop_reason, t.failure_type,
-        t.failure_text, t.answer_id, t.previous_id, t.prompt, t.prompt_id, t.asked_leaf, t.leaf,
-        t.sent_messages, t.input_tokens, t.output_tokens, t.cache_read_tokens,
+        t.failure_text, t.answer_id, t.previous_id, t.is_unjoined, t.prompt,
+        t.prompt_id, t.asked_leaf, t.leaf, t.sent_messages, t.input_tokens, t.output_tokens, t.cache_read_tokens,
         t.cache_write_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens,
         t.reasoning_tokens, t.counted_tokens, t.cost_usd, t.price_source, t.asked_offset_ns,
         t.first_byte_offset_ns, t.first_content_offset_ns, t.last_content_offset_ns,
@@ -187,5 +188,6 @@ def by_time(
 def _of_row(row: tuple[Any, ...]) -> Turn:
     values = dict(zip(_COLUMNS, row, strict=True))
     values["is_complete"] = bool(values["is_complete"])
+    values["is_unjoined"] = bool(values["is_unjoined"])
     values["detail"] = packing.unpack_detail(values["detail"])
     return Turn(**values)

@@ -6,12 +6,16 @@ import contextlib
 class Plan:
     def __init__(self):
         self.statements = []
-        self.text = ""
+        self.texts = []
+
+    @property
+    def text(self):
+        return "\n".join(self.texts)
 
 
 @contextlib.contextmanager
 def of(db):
-    """The plans of all selects that run inside, as one text."""
+    """The plans of all selects that run inside."""
     plan = Plan()
     db.conn.set_trace_callback(plan.statements.append)
     try:
@@ -21,4 +25,4 @@ def of(db):
     for statement in plan.statements:
         if statement.lstrip().lower().startswith(("select", "with")):
             rows = db.conn.execute(f"explain query plan {statement}")
-            plan.text += "\n".join(row[3] for row in rows) + "\n"
+            plan.texts.append("\n".join(row[3] for row in rows))

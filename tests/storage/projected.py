@@ -132,9 +132,7 @@ def conversation(db, session_id, turns, conversation_id, **changes):
 def message(db, conversation_id, turn_id, parts, **changes):
     """A message with its row in the search index; returns its id."""
     parts = (TextPart(text=parts),) if isinstance(parts, str) else parts
-    text = "\n".join(
-        part.arguments if isinstance(part, ToolCallPart) else part.text for part in parts
-    )
+    text = rows.words(parts)
     number = db.execute("select coalesce(max(number), 0) + 1 from messages").fetchone()[0]
     values = {
         "number": number,

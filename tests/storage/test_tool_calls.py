@@ -1,0 +1,118 @@
+"""Tool calls with their results and durations."""
+
+import pytest
+
+from storage import tool_calls
+from storage.errors import NotFound
+from storage.tool_calls import Query
+from tests.storage import plans, projected, recording
+
+
+@pytest.fixture
+def session(db):
+    projected.make(db)
+    return recording.session(db)
+
+
+@pytest.fixture
+def story(db, session):
+    return projected.tell(db, session.id)
+
+
+def walk(conn, query, **options):
+    found, after = [], None
+    while True:
+        page = tool_calls.page(conn, query, after=after, limit=2, **options)
+        found += [one.call_id for one in page.tool_calls]
+        after = page.next
+        if after is None:
+            return found
+
+
+@pytest.fixture
+def more(db, session, story):
+    """Four more, of which two were seen by their results alone."""
+    for number in (3, 4):
+        projected.tool_call(
+            db, story.root, story.turns[1], f"call-{number}", called_ns=projected.at(number + 5)
+        )
+    for number in (5, 6):
+        projected.tool_call(
+            db,
+            story.root,
+            None,
+            f"call-{number}",
+            called_ns=None,
+            result_turn=story.turns[1],
+            result_ns=projected.at(5),
+        )
+    return story
+
+
+@pytest.mark.parametrize("by", ["conversation", "session", "all"])
+def test_pages_cover_all_once_and_the_unseen_come_last(db, session, more, by):
+    query = {
+        "conversation": Query(conversation_id=more.root),
+        "session": Query(session_id=session.id),
+        "all": Query(),
+    }[by]
+    names = [f"call-{number}" for number in range(1, 7)]
+    assert walk(db.conn, query, order="oldest") == names
+    assert walk(db.conn, query) == names[3::-1] + names[4:]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (Query(name="Bash"), ["call-1"]),
+        (Query(kind="task"), ["call-2"]),
+        (Query(has_error=True), ["call-1"]),
+        (Query(has_error=False), ["call-2"]),
+        (Query(subagents=True), ["call-2"]),
+        (Query(subagents=False), ["call-1"]),
+        (Query(mcp_server="github"), []),
+    ],
+    ids=["name", "kind", "error", "no-error", "subagents", "others", "mcp"],
+)
+def test_filters(db, story, query, found):
+    assert walk(db.conn, query) == found
+
+
+def test_durations_say_where_they_come_from(db, story):
+    shell, spawn = (tool_calls.get(db.conn, call) for call in story.calls)
+    assert (shell.duration_ms, shell.duration_source) == (742, "stated")
+    assert (spawn.duration_ms, spawn.duration_source) == (3500, "measured")
+    assert (shell.is_error, shell.exit_code) == (True, 2)
+    assert shell.result.startswith("make: ***")
+    assert spawn.child == story.child
+
+
+def test_what_only_began_has_no_duration(db, story):
+    db.execute("update tool_calls set is_pending = 1 where id = ?", [story.calls[1]])
+    found = tool_calls.get(db.conn, story.calls[1])
+    assert (found.duration_ms, found.duration_source) == (None, None)
+    with pytest.raises(NotFound):
+        tool_calls.get(db.conn, "unknown")
+
+
+def test_of_a_turn(db, story):
+    asked = tool_calls.of_turn(db.conn, story.turns[0])
+    assert [call.call_id for call in asked] == ["call-1", "call-2"]
+    assert tool_calls.answered_by(db.conn, story.turns[1]) == asked
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (Query(), "tool_calls_turn"),
+        (Query(conversation_id="c"), "tool_calls_conversation"),
+        (Query(session_id="s"), "turns_session"),
+        (Query(name="Bash"), "tool_calls_name"),
+    ],
+    ids=["all", "conversation", "session", "name"],
+)
+def test_pages_are_read_off_an_index(db, session, query, index):
+    with plans.of(db) as plan:
+        tool_calls.page(db.conn, query, after=("t", 1, 1, "i"))
+    assert index in plan.text
+    assert "TEMP B-TREE FOR ORDER BY" not in plan.texts[0]
