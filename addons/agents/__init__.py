@@ -1,6 +1,6 @@
 """Agents: the client programs. One file each, and one line in this table."""
 
-from addons.agents import claude_code, gemini_cli, generic, qwen_code
+from addons.agents import claude_code, codex, gemini_cli, generic, qwen_code
 from addons.agents.contract import Agent
 from addons.wire.contract import Head
 from storage.decoded import Asked
@@ -8,6 +8,7 @@ from storage.decoded import Asked
 # `generic` takes whom no other knows: it stays last.
 AGENTS: tuple[Agent, ...] = (
     claude_code.AGENT,
+    codex.AGENT,
     gemini_cli.AGENT,
     qwen_code.AGENT,
     generic.AGENT,
