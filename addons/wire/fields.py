@@ -85,10 +85,12 @@ def read_boolean(value: Json) -> bool | None:
 
 def kind_of(value: Json) -> str:
     """`object`, `array`, `string`, `number`, `boolean`, `null`, by the first sign; or `nothing`."""
-    text = (
-        bytes(value) if isinstance(value, bytes | Raw) else (value or "").encode(errors="replace")
+    text = memoryview(
+        value if isinstance(value, bytes | Raw) else (value or "").encode(errors="replace")
     )
-    return _KINDS.get(text.lstrip()[:1], "number" if text.strip() else "nothing")
+    # Mostly the first sign is the one: a long text is not copied to see it.
+    first = bytes(text[:1]).strip() or bytes(text).lstrip()[:1]
+    return _KINDS.get(first, "number" if first else "nothing")
 
 
 def rest(fields: Object, known: Collection[str]) -> bytes | None:
