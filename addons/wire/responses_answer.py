@@ -68,8 +68,10 @@ class Builder:
             self._keep(kind, data)
             if kind not in KEPT:
                 self._notes.add("unknown-event", kind)
-        for unknown in sorted(fields.keys() - EVENT_FIELDS) if kind in _KNOWN else ():
-            self._notes.add("unknown-field", f"{kind}: {unknown}")
+        unknown = fields.keys() - EVENT_FIELDS
+        if unknown and kind in _KNOWN:
+            for field in sorted(unknown):
+                self._notes.add("unknown-field", f"{kind}: {field}")
 
     def whole(self, body: bytes) -> None:
         fields = read_object(body)
