@@ -1,7 +1,7 @@
 """The answer to a chat call: the chunks of a stream, or one completion."""
 
 from addons.wire import chat_content as content
-from addons.wire import chat_delta, chat_failure, chat_message
+from addons.wire import chat_delta, chat_failure, chat_message, chat_plain
 from addons.wire.chat_growth import Growth
 from addons.wire.chat_usage import usage
 from addons.wire.fields import (
@@ -68,6 +68,10 @@ class Answering:
             self._said_done = True
             for growth in self._choices.values():
                 growth.close()
+            return
+        plain = chat_plain.delta(text)
+        if plain and (running := self._choices.get(plain[0])):
+            running.go_on(plain[1])
             return
         fields = read_object(text)
         if fields is None:

@@ -9,6 +9,7 @@ piece belongs to is settled here.
 from collections.abc import Callable
 
 from addons.wire import chat_content as content
+from addons.wire.chat_plain import CallPiece
 from addons.wire.fields import Object, Raw, read_integer, read_object, read_text
 from addons.wire.running import Sink
 from storage.decoded import OtherPart, Part, ToolCallPart
@@ -96,6 +97,14 @@ class Calls:
         self._grow(call, inner, name, is_named_anew=call_id is not None)
         return True
 
+    def go_on(self, piece: CallPiece) -> None:
+        """A piece that has nothing beside the call."""
+        call_id, name = piece.id or None, piece.function.name or None
+        call = self._of(piece.index, call_id, name)
+        call.call_id = call.call_id or call_id
+        self._name(call, name, is_named_anew=call_id is not None)
+        self._argue(call, piece.function.arguments or "")
+
     def add_function(self, raw: Raw) -> bool:
         """A piece of `function_call`."""
         inner = read_object(raw)
@@ -115,12 +124,18 @@ class Calls:
         return [*(call.part() for call in ordered), *self._others]
 
     def _grow(self, call: _Call, inner: Object, name: str | None, *, is_named_anew: bool) -> None:
+        self._name(call, name, is_named_anew=is_named_anew)
+        call.extra |= content.extras(inner, content.FUNCTION)
+        argument = inner.get("input" if call.is_custom else "arguments")
+        self._argue(call, content.arguments(argument))
+
+    def _name(self, call: _Call, name: str | None, *, is_named_anew: bool) -> None:
         if name and not call.name:
             call.name = name
         elif name and name != call.name and not call.has_arguments and not is_named_anew:
             call.name += name  # a name in pieces
-        call.extra |= content.extras(inner, content.FUNCTION)
-        piece = content.arguments(inner.get("input" if call.is_custom else "arguments"))
+
+    def _argue(self, call: _Call, piece: str) -> None:
         if piece:
             call.add(piece)
             self._sink.delta(call.index, "arguments", piece)

@@ -8,6 +8,7 @@ import msgspec
 from addons.wire import chat_content as content
 from addons.wire import chat_reasoning
 from addons.wire.chat_calls import Calls
+from addons.wire.chat_plain import Delta
 from addons.wire.fields import Object, Raw, read_array, read_text
 from addons.wire.running import Sink
 from storage.decoded import MediaPart, Message, Part, RefusalPart, TextPart
@@ -73,6 +74,15 @@ class Growth:
         """A piece of a tool call; False if it is none."""
         self._close_texts()
         return self.calls.add(raw)
+
+    def go_on(self, delta: Delta) -> None:
+        """A delta that has nothing unusual."""
+        self.text("thinking", delta.reasoning_content or delta.reasoning or "")
+        self.text("text", delta.content or "")
+        if delta.tool_calls:
+            self._close_texts()
+            for piece in delta.tool_calls:
+                self.calls.go_on(piece)
 
     def function_call(self, raw: Raw) -> bool:
         self._close_texts()

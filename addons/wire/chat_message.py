@@ -3,6 +3,7 @@
 import msgspec
 
 from addons.wire import chat_content as content
+from addons.wire import chat_plain
 from addons.wire import chat_reasoning as reasoning
 from addons.wire.fields import Object, kind_of, read_array, read_object, read_text
 from addons.wire.running import Notes
@@ -48,6 +49,11 @@ MALFORMED = "malformed"
 
 def read(raw: bytes, digest: bytes) -> Message:
     """A message of a request."""
+    return chat_plain.message(raw, digest) or read_fields(raw, digest)
+
+
+def read_fields(raw: bytes, digest: bytes) -> Message:
+    """Any message, field by field."""
     fields = read_object(raw)
     if fields is None:
         return Message(role="user", parts=(OtherPart(type=MALFORMED, json=raw),), raw_digest=digest)
@@ -56,8 +62,9 @@ def read(raw: bytes, digest: bytes) -> Message:
     left = content.extras(fields, _READ)
     if role is None and (foreign := content.present(fields, "role")):
         left["role"] = foreign
-    if not any(isinstance(part, TextPart) for part in found) and "annotations" in fields:
-        left |= content.extras({"annotations": fields["annotations"]}, frozenset())
+    cited = content.present(fields, "annotations")
+    if cited and read_array(cited) != [] and not any(isinstance(part, TextPart) for part in found):
+        left["annotations"] = cited
     return Message(
         role=role or "user",
         parts=tuple(found),

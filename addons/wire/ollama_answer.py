@@ -1,7 +1,7 @@
 """The answer to an Ollama call: lines of a stream, or one object of the same shape."""
 
 from addons.wire import chat_content as content
-from addons.wire import chat_delta, chat_failure, chat_message
+from addons.wire import chat_delta, chat_failure, chat_message, chat_plain
 from addons.wire.chat_growth import Growth
 from addons.wire.chat_usage import read_count
 from addons.wire.fields import Object, read_array, read_boolean, read_object, read_text
@@ -43,6 +43,11 @@ class Answering:
         return self._said_done and self._failure is None
 
     def event(self, name: str, data: str) -> None:
+        plain = chat_plain.line(data) if self._answered else None
+        if plain:
+            self._growth.text("thinking", plain.thinking or "")
+            self._growth.text("text", plain.content or "")
+            return
         fields = read_object(data)
         if fields is None:
             self._notes.add("malformed-event")
