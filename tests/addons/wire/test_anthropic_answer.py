@@ -492,3 +492,37 @@ def test_a_coded_stream() -> None:
     )
     whole = feeding.timeless(turn(streams.TOOLS))
     assert feeding.timeless(feeding.turn(DECODER, coded)) == whole
+
+
+def test_a_call_that_begins_is_content_a_text_that_begins_is_none() -> None:
+    def first_content_ns(content: dict[str, Any]) -> int | None:
+        begin = event({"type": "content_block_start", "index": 0, "content_block": content})
+        return turn(start() + begin).timing.first_content_ns
+
+    assert first_content_ns({"type": "tool_use", "id": "t", "name": "n", "input": {}})
+    assert first_content_ns({"type": "text", "text": ""}) is None
+
+
+def test_pieces_without_text_are_no_deltas() -> None:
+    changes = feeding.changes(DECODER, exchange(streams.TOOLS))
+    assert [change for change in changes if isinstance(change, Delta) and not change.text] == []
+
+
+def test_citations_of_the_start_go_before_those_that_come() -> None:
+    content = {"type": "text", "text": "", "citations": [{"type": "char_location"}]}
+    cited = {"type": "citations_delta", "citation": streams.CITATION}
+    (part,) = parts(start() + block(0, content, cited) + end())
+    assert part.citations_json == encode([{"type": "char_location"}, streams.CITATION])
+
+
+def test_an_input_that_is_not_known_has_no_sum() -> None:
+    usage = {"cache_read_input_tokens": 5, "output_tokens": 1}
+    counted = turn(start(usage=usage) + end()).answer.usage
+    assert counted
+    assert (counted.input_tokens, counted.cache_read_tokens) == (None, 5)
+
+
+def test_a_long_page_in_place_of_an_error_is_cut() -> None:
+    failure = turn(b"<p>" * 5_000, status=502, content_type="text/html").answer.failure
+    assert failure
+    assert len(failure.message or "") == 2_000

@@ -418,3 +418,19 @@ def test_half_a_surrogate_pair_costs_one_sign() -> None:
     body = rb'{"messages":[{"role":"user","content":"cut \ud83d here"}]}'
     turn = feeding.turn(DECODER, exchange(EMPTY, request=body))
     assert turn.asked.messages[0].parts == (TextPart(text="cut \ufffd here"),)
+
+
+def test_an_empty_string_says_nothing() -> None:
+    body = encode({"system": "", "messages": [{"role": "user", "content": ""}]})
+    asked = feeding.turn(DECODER, exchange(EMPTY, request=body)).asked
+    assert (asked.system, asked.messages[0].parts) == ((), ())
+
+
+def test_results_of_great_depth_are_kept_and_read_so_far() -> None:
+    raw: Any = {"text": "deepest"}
+    for _ in range(300):
+        raw = {"text": "deep", "content": raw}
+    (part,) = asked_turn({"type": "new_tool_result", "content": raw}).asked.messages[0].parts
+    assert isinstance(part, ToolResultPart)
+    assert part.extra_json == encode({"content": raw})
+    assert "deepest" not in part.text
