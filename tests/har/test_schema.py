@@ -6,6 +6,7 @@ import json
 import pytest
 
 from storage.records import Gap
+from tests.har.again import check_same, exported_again
 from tests.har.recording import MS
 from tests.har.schema import validator
 from tests.provider import seeded
@@ -27,6 +28,10 @@ def faults(schema, document):
 
 def test_real_traffic_is_valid(schema, har):
     assert faults(schema, har) == []
+
+
+def test_real_traffic_is_exported_the_same_once_it_was_imported(served, tmp_path):
+    check_same(served.document, exported_again(tmp_path, served.document))
 
 
 def test_odd_records_are_valid(schema, recording):
