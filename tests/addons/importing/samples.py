@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 
 STARTED = "2026-11-18T11:06:40.123456Z"
 STARTED_NS = 1_795_000_000_123_456_000
@@ -75,3 +76,13 @@ def flows(*found) -> bytes:
     for flow in found:
         writer.add(flow)
     return file.getvalue()
+
+
+def flow_file(path) -> bytes:
+    """A flow file with one exchange, for tests that do not load mitmproxy otherwise."""
+    with warnings.catch_warnings():
+        # mitmproxy uses names that pyparsing has deprecated; nothing of ours does.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from mitmproxy.test import tflow
+
+        return flows(tflow.tflow(req=tflow.treq(path=path), resp=True))
