@@ -1,6 +1,6 @@
 """Agents: the client programs. One file each, and one line in this table."""
 
-from addons.agents import claude_code, codex, gemini_cli, generic, qwen_code
+from addons.agents import claude_code, codex, copilot_cli, gemini_cli, generic, opencode, qwen_code
 from addons.agents.contract import Agent
 from addons.wire.contract import Head
 from storage.decoded import Asked
@@ -9,7 +9,9 @@ from storage.decoded import Asked
 AGENTS: tuple[Agent, ...] = (
     claude_code.AGENT,
     codex.AGENT,
+    copilot_cli.AGENT,
     gemini_cli.AGENT,
+    opencode.AGENT,
     qwen_code.AGENT,
     generic.AGENT,
 )
