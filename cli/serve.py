@@ -27,7 +27,7 @@ def serve(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
 
 
 def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None:
-    from addons.ingest import Ingest
+    from addons.background import Background
     from api.app import create_app
     from api.server import serve as listen
     from api.settings import ApiSettings
@@ -43,7 +43,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
     )
     asked.check()
     store = Store.open(
-        datadir, background=Ingest(datadir).step, automatic=settings.capture.automatic
+        datadir, background=Background(datadir).step, automatic=settings.capture.automatic
     )
     announcements: list[Announcement] = []
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from storage.errors import StoreError
+from storage.errors import StoreError, WirescribeError
+from storage.projection import keeping
 from storage.schema import migrations
 
 CHECKPOINT_BYTES = 4 << 20
@@ -168,6 +169,14 @@ def is_busy(error: BaseException) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_fault(error: BaseException) -> bool:
+    """Whether the fault is the disk's or the database's, not that of what was to be written."""
+    if isinstance(error, OSError | WirescribeError | sqlite3.OperationalError):
+        return True
+    # The class itself stands for a damaged file; its other subclasses for values it cannot take.
+    return type(error) is sqlite3.DatabaseError
+
+
 def _migrate(db: Database, path: Path) -> None:
     # The set reads what is pending before its own transaction: two processes would race.
     with write(db):
@@ -177,6 +186,7 @@ def _migrate(db: Database, path: Path) -> None:
                 f"{path} was made by a newer Wirescribe ({', '.join(sorted(foreign))}): update it"
             )
         migrations.apply(db)
+        keeping.ensure(db)
 
 
 def _known() -> set[str]:

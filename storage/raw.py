@@ -12,6 +12,7 @@ import msgspec
 from sqlite_utils import Database
 
 from storage import ids
+from storage.projection import keeping
 from storage.records import Cut, EntryClosed, EntryOpened, Frame, Gap, Headers, ResponseHead, Timing
 from storage.spool import Position
 
@@ -136,6 +137,10 @@ class Rows:
         for statement, values in rows.items():
             if values:
                 db.conn.executemany(statement, values)
+        ended = [row.id for row in self._entries if row.closed]
+        for tables in keeping.sets(db) if ended else ():
+            for entry_id in ended:
+                tables.enqueue(entry_id)
 
 
 def _whole(row: EntryRow, writer: str) -> tuple[Any, ...]:

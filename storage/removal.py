@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from sqlite_utils import Database
 
 from storage import bodies, database, scrubbing
+from storage.projection import keeping
 
 _VACUUM_PAGES = 64
 
@@ -59,6 +60,8 @@ def remove_entry(db: Database, entry_id: str) -> None:
     for digest in digests:
         if digest is not None:
             bodies.release(db, digest)
+    for tables in keeping.sets(db):
+        tables.forget_entry(entry_id)
 
 
 def sweep(db: Database, budget_ms: float = 30) -> bool:
@@ -100,6 +103,8 @@ def _has_rows(conn: sqlite3.Connection) -> bool:
         """
         select exists (select 1 from removed_entries where swept = 0)
             or exists (select 1 from released)
+            or exists (select 1 from stale)
+            or exists (select 1 from projection where is_unmerged = 1)
             or exists (select 1 from tombstones t where swept = 0 and (
                 exists (select 1 from entries where session_id = t.session_id)
                 or exists (select 1 from gaps where session_id = t.session_id)
@@ -122,7 +127,7 @@ def _is_marked(conn: sqlite3.Connection) -> bool:
 
 def _remove_rows(db: Database, until: Callable[[], bool]) -> bool:
     """True if time ran out."""
-    for remove in (_sweep_sessions, _sweep_entries):
+    for remove in (_sweep_sessions, _sweep_entries, _sweep_conversations):
         for _ in remove(db):
             if until():
                 return True
@@ -160,6 +165,24 @@ def _sweep_entries(db: Database) -> Iterator[None]:
                 yield
         db.execute("update removed_entries set swept = 1 where entry_id = ?", [entry_id])
         yield
+
+
+def _sweep_conversations(db: Database) -> Iterator[None]:
+    """
+    What is stale goes, and is made again where turns are left of it. Yields after each small step.
+
+    Then the words of what went leave the search index.
+    """
+    for tables in keeping.sets(db):
+        is_changed = False
+        for conversation_id in tables.stale():
+            is_changed = True
+            while tables.remove_slice(conversation_id):
+                yield
+        if is_changed:
+            tables.mark_unmerged()
+        while tables.is_unmerged() and tables.merge_index():
+            yield
 
 
 def _sweep_frames(db: Database, entry_id: str) -> Iterator[None]:

@@ -26,12 +26,18 @@ def m002_projection(db: Database) -> None:
 
 
 _PROJECTION = (
+    # 1: a user or the first prompt named it; 0: an automatic session whose name may still change
+    "alter table sessions add column is_named integer not null default 1",
     """
     create table projection (
         one         integer primary key check (one = 1),
         version     integer not null,  -- storage.projection.tables.VERSION that made the tables
         generation  integer not null,  -- counts sets of tables
-        is_building integer not null   -- 1: a rebuild fills the set "next_"
+        is_building integer not null,  -- 1: a rebuild fills the set "next_"
+        is_forced   integer not null default 0,  -- 1: it swaps even for a set that holds less
+        entries     integer not null default 0,  -- that the rebuild began with
+        result      text,              -- how the last rebuild ended; NULL: there was none
+        is_unmerged integer not null default 0  -- 1: the search index still holds deleted words
     ) strict
     """,
 )

@@ -55,6 +55,21 @@ def by_key(conn: sqlite3.Connection, key: str) -> Session | None:
     return _session(row) if row else None
 
 
+def key_of(conn: sqlite3.Connection, session_id: str) -> str | None:
+    """What an automatic session gathers; None for all others. Raises NotFound."""
+    row = conn.execute("select key from sessions where id = ?", [session_id]).fetchone()
+    if row is None:
+        raise NotFound("Session not found")
+    key: str | None = row[0]
+    return key
+
+
+def is_named(conn: sqlite3.Connection, session_id: str) -> bool:
+    """Whether a user or a first prompt has given it its name."""
+    row = conn.execute("select is_named from sessions where id = ?", [session_id]).fetchone()
+    return row is not None and bool(row[0])
+
+
 def find(conn: sqlite3.Connection, text: str) -> Session:
     """
     The session that a user means by its id, its exact name, or a prefix of its id.
@@ -104,12 +119,14 @@ def create(
     session_id = ids.new()
     db.execute(
         """
-        insert into sessions (id, name, is_recording, word, origin, key, created_ms, updated_ms)
-        values (:id, :name, :is_recording, :word, :origin, :key, :now, :now)
+        insert into sessions
+            (id, name, is_named, is_recording, word, origin, key, created_ms, updated_ms)
+        values (:id, :name, :is_named, :is_recording, :word, :origin, :key, :now, :now)
         """,
         {
             "id": session_id,
             "name": _name(name, now_ms),
+            "is_named": origin != "automatic",
             "is_recording": is_recording,
             "word": secrets.token_hex(8),
             "origin": origin,
@@ -142,13 +159,15 @@ def update(
     db.execute(
         """
         update sessions
-        set name = :name, is_active = :is_active, is_recording = :is_recording,
+        set name = :name, is_named = is_named or :is_named, is_active = :is_active,
+            is_recording = :is_recording,
             is_finishing = is_finishing and not :is_asked, updated_ms = max(updated_ms, :now)
         where id = :id
         """,
         {
             "is_asked": is_recording is not None,
             "name": before.name if name is None else _name(name, now_ms),
+            "is_named": name is not None,
             "is_active": before.is_active if is_active is None else is_active,
             "is_recording": before.is_recording if is_recording is None else is_recording,
             "now": now_ms,
@@ -156,6 +175,41 @@ def update(
         },
     )
     return get(db.conn, session_id)
+
+
+def name_by_prompt(db: Database, session_id: str, name: str) -> None:
+    """Name an automatic session by what it is about; a name that somebody gave stays."""
+    db.execute(
+        "update sessions set name = ?, is_named = 1 where id = ? and is_named = 0",
+        [name, session_id],
+    )
+
+
+def move_entry(db: Database, entry_id: str, to: str) -> None:
+    """
+    Put an entry that ended into another session, and count it there.
+
+    An automatic session that is left without entries goes: nothing in the log knows its id.
+    """
+    row = db.execute(
+        "select session_id, request_bytes + response_bytes from entries where id = ?", [entry_id]
+    ).fetchone()
+    if row is None or row[0] == to:
+        return
+    before, size_bytes = row
+    for session_id, sign in ((before, -1), (to, 1)):
+        db.execute(
+            """
+            update sessions set traffic_count = traffic_count + ?, total_bytes = total_bytes + ?
+            where id = ?
+            """,
+            [sign, sign * size_bytes, session_id],
+        )
+    for table, column in (("entries", "id"), ("gaps", "entry_id"), ("quarantine", "entry_id")):
+        db.execute(f"update {table} set session_id = ? where {column} = ?", [to, entry_id])
+    db.execute(
+        "delete from sessions where id = ? and traffic_count = 0 and origin = 'automatic'", [before]
+    )
 
 
 def activate(db: Database, session_id: str, *, used: Collection[str] = ()) -> Session:

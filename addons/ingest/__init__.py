@@ -7,7 +7,6 @@ thrown away and built again.
 """
 
 import logging
-import sqlite3
 import time
 from collections.abc import Iterator
 
@@ -16,7 +15,6 @@ from sqlite_utils import Database
 from addons.ingest.tail import Tail
 from storage import database, raw, removal, spool
 from storage.datadir import DataDir
-from storage.errors import WirescribeError
 from storage.spool import Damage, Position, SpoolReader, SpoolRecord
 
 _PAUSE_S = 0.05  # to the next look when nothing was there
@@ -101,7 +99,7 @@ class Ingest:
                 raw.set_position(db, tail.writer, tail.reader.position)
                 worked_s = time.monotonic() - started_s
         except Exception as error:  # whatever a record may do to us, it must not stop the log
-            if _is_environment(error):
+            if database.is_fault(error):
                 raise
             self._tails.clear()
             if len(found) == 1:
@@ -161,11 +159,3 @@ def _commit_position(db: Database, tail: Tail) -> None:
     with database.write(db):
         raw.set_position(db, tail.writer, tail.reader.position)
     tail.reader.acknowledge(tail.reader.position)
-
-
-def _is_environment(error: Exception) -> bool:
-    """Whether the fault is the disk's or the database's, not that of a record."""
-    if isinstance(error, OSError | WirescribeError | sqlite3.OperationalError):
-        return True
-    # The class itself stands for a damaged file; its other subclasses for values it cannot take.
-    return type(error) is sqlite3.DatabaseError

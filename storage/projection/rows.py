@@ -1,9 +1,21 @@
 """What the projected tables hold besides plain columns, and how it is packed."""
 
+from collections.abc import Iterable
+
 import msgspec
 import zstandard
 
-from storage.decoded import Note, Part
+from storage.decoded import (
+    CompactionPart,
+    MediaPart,
+    Note,
+    Part,
+    RefusalPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from storage.records import Record
 
 _LEVEL = 6
@@ -77,6 +89,22 @@ def pack_detail(detail: TurnDetail) -> bytes:
 
 def unpack_detail(content: bytes) -> TurnDetail:
     return _DETAIL.decode(unsqueeze(content))
+
+
+def words(parts: Iterable[Part]) -> str:
+    """All words of a message: what the search index finds it by."""
+    found: list[str] = []
+    for part in parts:
+        match part:
+            case TextPart() | ThinkingPart() | RefusalPart() | CompactionPart() | ToolResultPart():
+                found.append(part.text)
+            case ToolCallPart():
+                found += (part.name, part.arguments)
+            case MediaPart():
+                found.append(part.name or "")
+            case _:
+                pass
+    return "\n".join(filter(None, found))
 
 
 def squeeze(data: bytes) -> bytes:

@@ -27,6 +27,7 @@ NAMES = (
     "days",
     "search",
     "unprojected",
+    "stale",
 )
 
 _TABLES = (
@@ -36,7 +37,7 @@ _TABLES = (
         entry_id        text not null,
         number          integer not null,  -- of this turn in its entry
         session_id      text not null,
-        conversation_id text,              -- NULL: waits for the turn of previous_id
+        conversation_id text not null,
         version         integer not null,  -- of the projection that made this row
         wire            text not null,     -- decoder: "anthropic.messages"
         agent           text not null,     -- "claude-code"
@@ -55,10 +56,11 @@ _TABLES = (
         failure_text    text,
         answer_id       text,              -- the provider's id of the answer
         previous_id     text,              -- Responses: the answer that this goes on from
+        is_unjoined     integer not null default 0,  -- 1: that answer is not known (yet)
         prompt          text,              -- the user's own words, if this turn is the first to
                                            -- carry them
         prompt_id       text,              -- the agent's id of one user turn
-        asked_leaf      text,              -- last message of what was sent; NULL: none, or waits
+        asked_leaf      text,              -- last message of what was sent; NULL: none
         leaf            text,              -- last message with the answer
         sent_messages   integer not null,  -- messages in this very request
         input_tokens    integer,           -- all that went in, cached parts included
@@ -86,7 +88,7 @@ _TABLES = (
     "create index {g}turns_conversation on {p}turns (conversation_id, id)",
     "create index {g}turns_entry on {p}turns (entry_id)",
     "create index {g}turns_answer on {p}turns (answer_id) where answer_id is not null",
-    "create index {g}turns_waiting on {p}turns (previous_id) where conversation_id is null",
+    "create index {g}turns_unjoined on {p}turns (previous_id) where is_unjoined = 1",
     "create index {g}turns_started on {p}turns (started_ns, id)",
     """
     create table {p}conversations (
@@ -176,6 +178,8 @@ _TABLES = (
                                            -- NULL: only its result was seen
         message_id      text,
         part            integer,
+        made            integer not null default 1,  -- 1: an answer brought it; 0: it was only
+                                           -- seen in a history that was sent
         called_ns       integer,           -- Unix time at which it was whole
         result_turn     text,              -- smallest that holds the result; NULL: none came
         result_message  text,
@@ -243,11 +247,9 @@ _TABLES = (
     """,
     """
     create table {p}quarters (             -- sums per quarter of an hour, UTC
-        quarter        integer not null,   -- Unix time / 900 s
-        session_id     text not null,
-        cwd            text not null,      -- '' unknown
-        agent          text not null,
-        model          text not null,      -- '' unknown
+        quarter         integer not null,  -- Unix time / 900 s
+        conversation_id text not null,
+        model           text not null,     -- '' unknown
         turns          integer not null,
         tool_calls     integer not null,
         input_tokens   integer not null,
@@ -257,9 +259,10 @@ _TABLES = (
         cost_usd       real not null,
         unmetered      integer not null,
         unpriced       integer not null,
-        primary key (quarter, session_id, cwd, agent, model)
+        primary key (quarter, conversation_id, model)
     ) strict, without rowid
     """,
+    "create index {g}quarters_conversation on {p}quarters (conversation_id)",
     """
     create table {p}days (                 -- which conversations had a turn on a day, UTC
         day             integer not null,  -- Unix time / 86,400 s
@@ -268,6 +271,7 @@ _TABLES = (
         primary key (day, conversation_id)
     ) strict, without rowid
     """,
+    "create index {g}days_conversation on {p}days (conversation_id)",
     """
     create virtual table {p}search using fts5 (
         text, content = '', tokenize = "unicode61 remove_diacritics 2"
@@ -276,6 +280,11 @@ _TABLES = (
     """
     create table {p}unprojected (          -- entries that this set does not hold yet
         entry_id text primary key
+    ) strict, without rowid
+    """,
+    """
+    create table {p}stale (                -- conversations to be removed, and made again from what
+        conversation_id text primary key   -- turns are left of them
     ) strict, without rowid
     """,
 )
@@ -291,6 +300,18 @@ def rename(db: Database, prefix: str, to: str) -> None:
     """Give a whole set another prefix, which must be free."""
     for name in NAMES:
         db.execute(f"alter table {prefix}{name} rename to {to}{name}")
+
+
+def drop_one(db: Database, prefix: str) -> bool:
+    """Remove one table of a set; False: nothing is left of it."""
+    for name in NAMES:
+        row = db.execute(
+            "select 1 from sqlite_master where type = 'table' and name = ?", [prefix + name]
+        ).fetchone()
+        if row:
+            db.execute(f"drop table {prefix}{name}")
+            return True
+    return False
 
 
 def drop(db: Database, prefix: str) -> None:

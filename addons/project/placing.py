@@ -1,0 +1,268 @@
+"""Puts a decoded turn into the projected tables, with all that it shows of other things."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from addons.agents.contract import Hints
+from addons.project import conversations, history, keys, linking, tasks, turns
+from addons.project.calls import Calls, Seen
+from addons.project.conversations import Identity
+from addons.project.history import Print, Prints
+from addons.project.reading import Decoded
+from storage.decoded import Message, Note, ToolResultPart
+from storage.projection import rows
+from storage.projection.shapes import MessageRow, Sums, TurnRow
+from storage.projection.writing import Known, Tables
+from storage.records import Session
+
+_THREAD = ("main", "subagent", "compaction")
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a turn: for the live feed, and for finding its session."""
+
+    decoded: Decoded
+    conversation_id: str
+    turn_id: str
+
+
+class _Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of this turn at its place in the conversation."""
+
+    id: str
+    parent_id: str | None
+    message: Message
+    print: Print
+    position: int
+    is_answer: bool
+
+
+class Placer:
+    """Keeps what was read of messages from turn to turn; one for each writing thread."""
+
+    def __init__(self) -> None:
+        self._prints = Prints()
+
+    def identity(self, decoded: Decoded, session: Session) -> Identity:
+        """By the agent's own id; where the wire has none, by prompt, directory and start."""
+        agent, hints = decoded.agent, decoded.hints
+        if hints.conversation:
+            key = f"{agent.name} {hints.conversation}"
+            public = keys.conversation(agent.name, hints.conversation)
+            return Identity(id=public, key=key, is_inferred="conversation" in hints.inferred)
+        own = keys.inferred(agent.name, decoded.entry, session, self._opening(decoded), hints.cwd)
+        return Identity(id=own, key=f"{agent.name} {own}", is_inferred=True)
+
+    def _opening(self, decoded: Decoded) -> str:
+        """The first words of the user in what was sent; else of whoever spoke first."""
+        first: str | None = None
+        for message in decoded.turn.asked.messages:
+            read = self._prints.of(decoded.agent, message)
+            if read.reading.prompt is not None:
+                return read.reading.prompt.strip()
+            if first is None and not read.hangs:
+                first = rows.words(message.parts)
+        return first or ""
+
+    def place(self, tables: Tables, decoded: Decoded, session: Session) -> Placed | None:
+        """In the caller's transaction. None: the tables hold this turn already."""
+        turn_id = keys.turn(decoded.entry.id, decoded.turn.number)
+        if tables.has_turn(turn_id):
+            return None
+        identity = self.identity(decoded, session)
+        track = _track(decoded.hints)
+        start, is_unjoined, decoded = _start(tables, decoded)
+        links = list(self._links(decoded, identity.id, track, start))
+        asked_leaf = _leaf([link for link in links if not link.is_answer], start)
+        row = turns.row_of(
+            decoded,
+            conversation_id=identity.id,
+            asked_leaf=asked_leaf,
+            leaf=_leaf(links, start),
+            is_unjoined=is_unjoined,
+        )
+        tables.put_turn(row, turns.notes_of(decoded, turn_id))
+        calls = Calls(decoded.agent, identity.id, tables, (link.message for link in links))
+        new = self._put_messages(tables, decoded, row, links, track, calls)
+        self._finish(tables, decoded, identity, row, calls, new)
+        if row.answer_id is not None:
+            for conversation_id in tables.unjoined(row.answer_id):
+                tables.make_stale(conversation_id)
+        return Placed(decoded=decoded, conversation_id=identity.id, turn_id=turn_id)
+
+    def _links(
+        self, decoded: Decoded, conversation_id: str, track: str, start: str | None
+    ) -> Iterator[_Link]:
+        turn = decoded.turn
+        parent = start
+        root = keys.root(conversation_id, track)
+        # With several choices only the first goes on in history.
+        answers = (
+            turn.answer.messages if turn.wire == "openai.responses" else (turn.answer.messages[:1])
+        )
+        told = [(message, False) for message in turn.asked.messages]
+        told += [(message, True) for message in answers]
+        for position, (message, is_answer) in enumerate(told):
+            if not message.parts:
+                continue
+            read = self._prints.of(decoded.agent, message)
+            own = keys.message(parent or root, read.digest, hangs=read.hangs)
+            yield _Link(
+                id=own,
+                parent_id=parent,
+                message=message,
+                print=read,
+                position=position,
+                is_answer=is_answer,
+            )
+            parent = parent if read.hangs else own
+
+    def _put_messages(
+        self,
+        tables: Tables,
+        decoded: Decoded,
+        turn: TurnRow,
+        links: list[_Link],
+        track: str,
+        calls: Calls,
+    ) -> int:
+        """How many came new into the thread."""
+        known = tables.known([link.id for link in links])
+        depth = tables.known([links[0].parent_id]) if links and links[0].parent_id else {}
+        depths = {message_id: one.depth for message_id, one in depth.items()}
+        by_id: dict[str, Message] = {}
+        called_ns = iter(decoded.called_ns)
+        offset = decoded.entry.started_ns
+        new = 0
+        for link in links:
+            depths[link.id] = depths.get(link.parent_id or "", -1) + 1
+            before = known.get(link.id)
+            parent = by_id.get(link.parent_id or "")
+            by_id[link.id] = link.message
+            seen = Seen(
+                id=link.id,
+                message=link.message,
+                turn_id=turn.id,
+                is_answer=link.is_answer,
+                at_ns=_moment(turn, link, offset),
+                before=(link.parent_id, parent) if link.parent_id and parent else None,
+            )
+            if before and (before.turn_id, before.position) <= (turn.id, link.position):
+                continue
+            row = _message_row(link, seen, turn, track, depths[link.id], decoded)
+            (tables.move_message if before else tables.add_message)(row)
+            known[link.id] = Known(turn_id=turn.id, position=link.position, depth=row.depth)
+            calls.take(seen, called_ns if link.is_answer else iter(()))
+            new += before is None and not link.print.hangs and track == "main"
+        calls.state(decoded.hints.tool_durations, _results(links, turn.conversation_id))
+        return new
+
+    def _finish(
+        self,
+        tables: Tables,
+        decoded: Decoded,
+        identity: Identity,
+        turn: TurnRow,
+        calls: Calls,
+        new: int,
+    ) -> None:
+        calls.write(tables)
+        row = conversations.merged(tables.conversation(identity.id), identity, decoded, turn)
+        row = msgspec.structs.replace(
+            row,
+            message_count=row.message_count + new,
+            tool_call_count=row.tool_call_count + calls.made,
+        )
+        tables.put_conversation(row)
+        _count(tables, decoded, turn, calls.made)
+        if calls.lists_tasks:
+            tasks.renew(tables, decoded.agent, identity.id)
+        if row.is_subagent:
+            linking.link(tables, row)
+        if calls.spawning:
+            linking.link_calls(tables, calls.spawning)
+
+
+def _start(tables: Tables, decoded: Decoded) -> tuple[str | None, bool, Decoded]:
+    """The message that this turn goes on behind, and whether it should and none is known."""
+    previous = decoded.turn.asked.previous_id
+    if previous is None:
+        return None, False, decoded
+    known = tables.answer(decoded.turn.wire, previous)
+    if known is not None:
+        return known[1], False, decoded
+    note = Note(kind="unknown-previous-answer", detail=previous)
+    turn = msgspec.structs.replace(decoded.turn, notes=(*decoded.turn.notes, note))
+    return None, True, msgspec.structs.replace(decoded, turn=turn)
+
+
+def _track(hints: Hints) -> str:
+    """Calls beside the thread (titles, routers ...) have messages of their own."""
+    return "main" if hints.request_class in _THREAD else hints.request_class
+
+
+def _leaf(links: list[_Link], start: str | None) -> str | None:
+    return next((link.id for link in reversed(links) if not link.print.hangs), start)
+
+
+def _moment(turn: TurnRow, link: _Link, started_ns: int) -> int:
+    if not link.is_answer:
+        return turn.started_ns
+    offset_ns = turn.first_content_offset_ns or turn.ended_offset_ns
+    return turn.started_ns if offset_ns is None else started_ns + offset_ns
+
+
+def _message_row(
+    link: _Link, seen: Seen, turn: TurnRow, track: str, depth: int, decoded: Decoded
+) -> MessageRow:
+    reading = link.print.reading
+    return MessageRow(
+        id=link.id,
+        conversation_id=turn.conversation_id,
+        parent_id=link.parent_id,
+        depth=depth,
+        track=track,
+        role=link.message.role,
+        kind="answer" if link.is_answer else reading.kind,
+        hangs=link.print.hangs,
+        is_partial=link.is_answer and not decoded.turn.is_complete,
+        is_answer=link.is_answer,
+        turn_id=turn.id,
+        position=link.position,
+        at_ns=seen.at_ns,
+        provider_id=link.message.id,
+        preview=history.preview(link.message.parts, reading.prompt),
+        content=rows.pack(link.message.parts),
+    )
+
+
+def _results(links: list[_Link], conversation_id: str) -> list[str]:
+    """The calls whose results stand at the end of what was sent, behind the model's last words."""
+    asked = [link.message for link in links if not link.is_answer]
+    last = max((n for n, message in enumerate(asked) if message.role == "assistant"), default=-1)
+    return [
+        keys.tool_call(conversation_id, part.call_id, "", 0)
+        for message in asked[last + 1 :]
+        for part in message.parts
+        if isinstance(part, ToolResultPart) and part.call_id is not None
+    ]
+
+
+def _count(tables: Tables, decoded: Decoded, turn: TurnRow, tool_calls: int) -> None:
+    tables.count(
+        turn.started_ns // 900_000_000_000,
+        turn.conversation_id,
+        turn.model_served or turn.model_asked or "",
+        Sums(
+            turns=1,
+            tool_calls=tool_calls,
+            input_tokens=turn.input_tokens or 0,
+            output_tokens=turn.output_tokens or 0,
+            cache_read_tokens=turn.cache_read_tokens or 0,
+            cache_write_tokens=turn.cache_write_tokens or 0,
+            cost_usd=turn.cost_usd or 0.0,
+            unmetered=turns.is_unmetered(decoded),
+            unpriced=turn.input_tokens is not None and turn.cost_usd is None,
+        ),
+    )

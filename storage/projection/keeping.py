@@ -1,0 +1,177 @@
+"""The set of projected tables that is read: made, renewed, swapped, and cleaned of what is gone."""
+
+import sqlite3
+
+import msgspec
+from sqlite_utils import Database
+
+from storage.projection import tables
+from storage.projection.writing import Tables
+from storage.records import Record
+
+LIVE, NEXT, OLD = "", "next_", "old_"
+
+
+class State(Record, frozen=True, kw_only=True):
+    """`entries` are those that a rebuild began with; `result` says how the last one ended."""
+
+    version: int
+    generation: int
+    is_building: bool = False
+    is_forced: bool = False
+    entries: int = 0
+    result: str | None = None
+
+
+class Size(Record, frozen=True, kw_only=True):
+    """What a set holds, to compare two of them."""
+
+    turns: int
+    conversations: int
+    messages: int
+    tool_calls: int
+    notes: int
+
+
+def state(conn: sqlite3.Connection) -> State | None:
+    """None: this database has no projected tables yet."""
+    names = State.__struct_fields__
+    row = conn.execute(f"select {', '.join(names)} from projection").fetchone()
+    if row is None:
+        return None
+    return msgspec.convert(dict(zip(names, row, strict=True)), State, strict=False)
+
+
+def ensure(db: Database) -> None:
+    """
+    Have tables of this version. Those of another are thrown away, and every entry is queued.
+
+    Called when a database is opened for writing, in its transaction.
+    """
+    known = state(db.conn)
+    if known is not None and known.version == tables.VERSION:
+        return
+    generation = (known.generation if known else 0) + 1
+    for prefix in (LIVE, NEXT, OLD):
+        tables.drop(db, prefix)
+    tables.create(db, LIVE, generation)
+    _set(db, State(version=tables.VERSION, generation=generation))
+    _queue_all(db, LIVE)
+
+
+def sets(db: Database) -> list[Tables]:
+    """The sets that entries go to: the one that is read, and the one that a rebuild fills."""
+    found = [Tables(db, LIVE)]
+    return [*found, Tables(db, NEXT)] if _known(db).is_building else found
+
+
+# --- rebuild -------------------------------------------------------------------------------------
+
+
+def begin(db: Database, *, is_forced: bool) -> State:
+    """Start a set beside the one that is read, with every entry that ended in its queue."""
+    known = _known(db)
+    tables.drop(db, NEXT)
+    tables.create(db, NEXT, known.generation + 1)
+    _queue_all(db, NEXT)
+    begun = State(
+        version=known.version,
+        generation=known.generation + 1,
+        is_building=True,
+        is_forced=is_forced,
+        entries=left(db.conn, NEXT),
+    )
+    _set(db, begun)
+    return begun
+
+
+def abandon(db: Database, result: str) -> None:
+    """Throw the new set away; the old one stays as it is."""
+    tables.drop(db, NEXT)
+    _set(db, msgspec.structs.replace(_known(db), is_building=False, result=result))
+
+
+def swap(db: Database, result: str) -> None:
+    """Read the new set from now on; the old one waits for `drop_old`."""
+    tables.drop(db, OLD)
+    tables.rename(db, LIVE, OLD)
+    tables.rename(db, NEXT, LIVE)
+    _set(
+        db,
+        msgspec.structs.replace(
+            _known(db), version=tables.VERSION, is_building=False, result=result
+        ),
+    )
+
+
+def has_old(conn: sqlite3.Connection) -> bool:
+    row = conn.execute(
+        "select 1 from sqlite_master where name = ?", [OLD + tables.NAMES[-1]]
+    ).fetchone()
+    return row is not None
+
+
+def drop_old(db: Database) -> bool:
+    """Remove one table of the set that was swapped out; False: there is none."""
+    return tables.drop_one(db, OLD)
+
+
+def _known(db: Database) -> State:
+    known = state(db.conn)
+    assert known is not None  # `ensure` has run
+    return known
+
+
+def size(conn: sqlite3.Connection, prefix: str) -> Size:
+    counts = {
+        name: conn.execute(f"select count(*) from {prefix}{name}").fetchone()[0]
+        for name in Size.__struct_fields__
+    }
+    return Size(**counts)
+
+
+def left(conn: sqlite3.Connection, prefix: str) -> int:
+    """How many entries a set still waits for."""
+    row = conn.execute(f"select count(*) from {prefix}unprojected").fetchone()
+    return int(row[0])
+
+
+def requeue_session(db: Database, session_id: str) -> int:
+    """Have all conversations of a session made again; how many of its entries were queued."""
+    live = Tables(db, LIVE)
+    found = db.conn.execute(
+        "select distinct conversation_id from turns where session_id = ?", [session_id]
+    ).fetchall()
+    for (conversation_id,) in found:
+        live.make_stale(conversation_id)
+    cursor = db.conn.execute(
+        f"""
+        insert into {LIVE}unprojected (entry_id)
+        select id from entries where session_id = ? and outcome is not null and kind <> 'tunnel'
+        on conflict do nothing
+        """,
+        [session_id],
+    )
+    return cursor.rowcount
+
+
+def _queue_all(db: Database, prefix: str) -> None:
+    db.conn.execute(
+        f"""
+        insert into {prefix}unprojected (entry_id)
+        select id from entries where outcome is not null and kind <> 'tunnel'
+        on conflict do nothing
+        """
+    )
+
+
+def _set(db: Database, state: State) -> None:
+    names = State.__struct_fields__
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names)
+    db.conn.execute(
+        f"""
+        insert into projection (one, {", ".join(names)}) values (1, {", ".join("?" * len(names))})
+        on conflict (one) do update set {changes}
+        """,
+        [getattr(state, name) for name in names],
+    )

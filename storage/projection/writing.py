@@ -1,0 +1,350 @@
+"""
+Writes one set of projected tables. All runs in the writer thread, inside its transaction.
+
+Nothing here knows what a row means: addons.project merges rows and puts them down.
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlite_utils import Database
+
+from storage.projection import rows
+from storage.projection.shapes import (
+    ConversationRow,
+    MessageRow,
+    NoteRow,
+    Row,
+    Sums,
+    TaskRow,
+    ToolCallRow,
+    TouchRow,
+    TurnRow,
+)
+from storage.records import Record
+
+_AT_ONCE = 400  # ids in one question
+_SLICE = 100  # rows that are removed at a time
+
+
+class Known(Record, frozen=True, kw_only=True):
+    """What a message's row says of where it was seen first."""
+
+    turn_id: str
+    position: int
+    depth: int
+
+
+class Tables:
+    """The set with this prefix; `building` others do not see what it holds before a swap."""
+
+    def __init__(self, db: Database, prefix: str = "") -> None:
+        self.db = db
+        self.prefix = prefix
+        self._conn = db.conn
+
+    # --- turns -----------------------------------------------------------------------------------
+
+    def has_turn(self, turn_id: str) -> bool:
+        sql = f"select 1 from {self.prefix}turns where id = ?"
+        return self._conn.execute(sql, [turn_id]).fetchone() is not None
+
+    def put_turn(self, row: TurnRow, notes: Iterable[NoteRow]) -> None:
+        self._put("turns", [row])
+        self._put("notes", notes)
+
+    def put_notes(self, notes: Iterable[NoteRow]) -> None:
+        self._put("notes", notes)
+
+    def answer(self, wire: str, answer_id: str) -> tuple[str, str | None] | None:
+        """Conversation and last message of the (first) turn that gave this answer."""
+        row: tuple[str, str | None] | None = self._conn.execute(
+            f"""
+            select conversation_id, leaf from {self.prefix}turns
+            where answer_id = ? and wire = ? order by id limit 1
+            """,
+            [answer_id, wire],
+        ).fetchone()
+        return row
+
+    def unjoined(self, answer_id: str) -> list[str]:
+        """Conversations of turns that go on from this answer and did not know it."""
+        found = self._conn.execute(
+            f"""
+            select distinct conversation_id from {self.prefix}turns
+            where previous_id = ? and is_unjoined = 1
+            """,
+            [answer_id],
+        ).fetchall()
+        return [conversation for (conversation,) in found]
+
+    # --- conversations ---------------------------------------------------------------------------
+
+    def conversation(self, conversation_id: str) -> ConversationRow | None:
+        found = self._rows(ConversationRow, "conversations", "id = ?", [conversation_id])
+        return found[0] if found else None
+
+    def put_conversation(self, row: ConversationRow) -> None:
+        self._put("conversations", [row])
+
+    def children(
+        self, *, session_id: str | None = None, parent_id: str | None = None,
+        spawn_digest: bytes | None = None,
+    ) -> list[ConversationRow]:  # fmt: skip
+        """Subagents' conversations of a session or a parent, oldest first."""
+        where, values = ["is_subagent = 1"], []
+        for column, value in (
+            ("session_id", session_id), ("parent_id", parent_id), ("spawn_digest", spawn_digest)
+        ):  # fmt: skip
+            if value is not None:
+                where.append(f"{column} = ?")
+                values.append(value)
+        return self._rows(
+            ConversationRow,
+            "conversations",
+            f"{' and '.join(where)} order by first_turn, id",
+            values,
+        )
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def known(self, ids: Sequence[str]) -> dict[str, Known]:
+        """Those of these messages that have a row."""
+        found: dict[str, Known] = {}
+        for at in range(0, len(ids), _AT_ONCE):
+            some = ids[at : at + _AT_ONCE]
+            sql = f"""
+                select id, turn_id, position, depth from {self.prefix}messages
+                where id in ({", ".join("?" * len(some))})
+            """
+            for message_id, turn_id, position, depth in self._conn.execute(sql, some):
+                found[message_id] = Known(turn_id=turn_id, position=position, depth=depth)
+        return found
+
+    def add_message(self, row: MessageRow) -> None:
+        cursor = self._conn.execute(_insert(MessageRow, self.prefix + "messages"), _values(row))
+        self._index(cursor.lastrowid or 0, _words(row.content))
+
+    def move_message(self, row: MessageRow) -> None:
+        """An earlier turn holds this message: its words count from now on."""
+        number, content = self._conn.execute(
+            f"select number, content from {self.prefix}messages where id = ?", [row.id]
+        ).fetchone()
+        self._conn.execute(_update(MessageRow, self.prefix + "messages"), _values(row))
+        before, text = _words(content), _words(row.content)
+        if before != text:
+            self._unindex(number, before)
+            self._index(number, text)
+
+    def _index(self, number: int, text: str) -> None:
+        if text:
+            self._conn.execute(
+                f"insert into {self.prefix}search (rowid, text) values (?, ?)", [number, text]
+            )
+
+    def _unindex(self, number: int, text: str) -> None:
+        if text:
+            name = f"{self.prefix}search"
+            self._conn.execute(
+                f"insert into {name} ({name}, rowid, text) values ('delete', ?, ?)", [number, text]
+            )
+
+    # --- tool calls, tasks, counters -------------------------------------------------------------
+
+    def tool_calls(self, ids: Sequence[str]) -> dict[str, ToolCallRow]:
+        found: dict[str, ToolCallRow] = {}
+        for at in range(0, len(ids), _AT_ONCE):
+            some = ids[at : at + _AT_ONCE]
+            where = f"id in ({', '.join('?' * len(some))})"
+            for row in self._rows(ToolCallRow, "tool_calls", where, some):
+                found[row.id] = row
+        return found
+
+    def tool_calls_of(self, conversation_id: str, kinds: Sequence[str]) -> list[ToolCallRow]:
+        """In the order in which they were made."""
+        where = f"""
+            conversation_id = ? and kind in ({", ".join("?" * len(kinds))})
+            order by turn_id, part, id
+        """
+        return self._rows(ToolCallRow, "tool_calls", where, [conversation_id, *kinds])
+
+    def spawns(self, spawn_digest: bytes) -> list[ToolCallRow]:
+        """Calls that started a subagent with this task, oldest first."""
+        where = "spawn_digest = ? order by turn_id, part, id"
+        return self._rows(ToolCallRow, "tool_calls", where, [spawn_digest])
+
+    def put_tool_calls(self, found: Iterable[ToolCallRow]) -> None:
+        self._put("tool_calls", found)
+
+    def put_touches(self, found: Iterable[TouchRow]) -> None:
+        self._put("touches", found)
+
+    def put_tasks(self, conversation_id: str, found: Iterable[TaskRow]) -> None:
+        """The whole list of a conversation."""
+        sql = f"delete from {self.prefix}tasks where conversation_id = ?"
+        self._conn.execute(sql, [conversation_id])
+        self._put("tasks", found)
+
+    def count(self, quarter: int, conversation_id: str, model: str, sums: Sums) -> None:
+        """Add to the counters of a quarter of an hour, and to those of its day."""
+        names = Sums.__struct_fields__
+        adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
+        self._conn.execute(
+            f"""
+            insert into {self.prefix}quarters (quarter, conversation_id, model, {", ".join(names)})
+            values (?, ?, ?, {", ".join("?" * len(names))})
+            on conflict (quarter, conversation_id, model) do update set {adding}
+            """,
+            [quarter, conversation_id, model, *_values(sums)],
+        )
+        if sums.turns:
+            self._conn.execute(
+                f"""
+                insert into {self.prefix}days (day, conversation_id, turns) values (?, ?, ?)
+                on conflict (day, conversation_id) do update set turns = turns + excluded.turns
+                """,
+                [quarter // 96, conversation_id, sums.turns],
+            )
+
+    # --- the queue -------------------------------------------------------------------------------
+
+    def waiting(self, limit: int) -> list[str]:
+        """Entries that this set does not hold yet, oldest first."""
+        sql = f"select entry_id from {self.prefix}unprojected order by entry_id limit ?"
+        return [entry_id for (entry_id,) in self.db.execute(sql, [limit]).fetchall()]
+
+    def done(self, entry_id: str) -> None:
+        self.db.execute(f"delete from {self.prefix}unprojected where entry_id = ?", [entry_id])
+
+    def enqueue(self, entry_id: str) -> None:
+        self.db.execute(
+            f"insert into {self.prefix}unprojected (entry_id) values (?) on conflict do nothing",
+            [entry_id],
+        )
+
+    # --- removal ---------------------------------------------------------------------------------
+
+    def forget_entry(self, entry_id: str) -> None:
+        """Take an entry's turns away; what hangs on their conversations is removed with `stale`."""
+        self.done(entry_id)
+        found = self.db.execute(
+            f"select id, conversation_id from {self.prefix}turns where entry_id = ?", [entry_id]
+        ).fetchall()
+        for turn_id, conversation_id in found:
+            self.make_stale(conversation_id)
+            self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
+            self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
+
+    def make_stale(self, conversation_id: str) -> None:
+        """Have a conversation removed, and made again from the entries that still hold turns."""
+        self.db.execute(
+            f"insert into {self.prefix}stale (conversation_id) values (?) on conflict do nothing",
+            [conversation_id],
+        )
+
+    def stale(self) -> list[str]:
+        found = self.db.execute(f"select conversation_id from {self.prefix}stale").fetchall()
+        return [conversation_id for (conversation_id,) in found]
+
+    def remove_slice(self, conversation_id: str) -> bool:
+        """Remove some rows of a stale conversation; False when it is gone and its turns queued."""
+        found = self.db.execute(
+            f"""
+            select number, content from {self.prefix}messages
+            where conversation_id = ? limit {_SLICE}
+            """,
+            [conversation_id],
+        ).fetchall()
+        if found:
+            for number, content in found:
+                self._unindex(number, _words(content))
+                self.db.execute(f"delete from {self.prefix}messages where number = ?", [number])
+            return True
+        for name in ("touches", "tool_calls", "tasks", "quarters", "days"):
+            self.db.execute(
+                f"delete from {self.prefix}{name} where conversation_id = ?", [conversation_id]
+            )
+        self.db.execute(f"delete from {self.prefix}conversations where id = ?", [conversation_id])
+        self._requeue(conversation_id)
+        self.db.execute(
+            f"delete from {self.prefix}stale where conversation_id = ?", [conversation_id]
+        )
+        return False
+
+    def _requeue(self, conversation_id: str) -> None:
+        found = self.db.execute(
+            f"select id, entry_id from {self.prefix}turns where conversation_id = ?",
+            [conversation_id],
+        ).fetchall()
+        for turn_id, entry_id in found:
+            self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
+            self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
+            self.enqueue(entry_id)
+
+    def merge_index(self) -> bool:
+        """
+        A slice of rewriting the search index without what was deleted; True while there is more.
+
+        FTS5 keeps deleted words in its segments until they are merged (sqlite.org/fts5.html,
+        section 6.9, the 'merge' command: a negative value starts from all segments).
+        """
+        name = f"{self.prefix}search"
+        before = self._conn.total_changes
+        self._conn.execute(f"insert into {name} ({name}, rank) values ('merge', -64)")
+        if self._conn.total_changes - before >= 2:
+            return True
+        self._conn.execute("update projection set is_unmerged = 0 where is_unmerged <> 0")
+        return False
+
+    def mark_unmerged(self) -> None:
+        """Words were deleted that the search index still holds."""
+        self._conn.execute("update projection set is_unmerged = 1")
+
+    def is_unmerged(self) -> bool:
+        (found,) = self._conn.execute("select is_unmerged from projection").fetchone()
+        return bool(found)
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    def _put(self, name: str, found: Iterable[Row]) -> None:
+        for row in found:
+            self._conn.execute(_replace(type(row), self.prefix + name), _values(row))
+
+    def _rows[R: Row](
+        self, shape: type[R], name: str, where: str, values: Sequence[Any]
+    ) -> list[R]:
+        columns = shape.__struct_fields__
+        sql = f"select {', '.join(columns)} from {self.prefix}{name} where {where}"
+        found = self._conn.execute(sql, values).fetchall()
+        return [
+            msgspec.convert(dict(zip(columns, row, strict=True)), shape, strict=False)
+            for row in found
+        ]
+
+
+def _words(content: bytes) -> str:
+    return rows.words(rows.unpack(content))
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in row.__struct_fields__)
+
+
+@functools.cache
+def _insert(shape: type[Row], name: str) -> str:
+    columns = shape.__struct_fields__
+    return f"insert into {name} ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
+
+
+@functools.cache
+def _replace(shape: type[Row], name: str) -> str:
+    return _insert(shape, name).replace("insert into", "insert or replace into", 1)
+
+
+@functools.cache
+def _update(shape: type[Row], name: str) -> str:
+    columns = shape.__struct_fields__
+    changes = ", ".join(f"{column} = ?{number}" for number, column in enumerate(columns, 1))
+    return f"update {name} set {changes} where id = ?1"
