@@ -1,5 +1,8 @@
 """The answer to a chat call: the chunks of a stream, or one completion."""
 
+from collections.abc import Mapping
+
+from addons.framing import sse
 from addons.wire import chat_content as content
 from addons.wire import chat_delta, chat_failure, chat_message, chat_plain
 from addons.wire.chat_growth import Growth
@@ -41,10 +44,10 @@ class Answering:
         self._wanted = wanted
         self._begun = 0  # parts, of all choices
         self._choices: dict[int, Growth] = {}
-        self._messages: dict[int, Message] = {}  # of a completion
+        self._completed: dict[int, _Completed] = {}
+        self._first: int | None = None  # the lowest index of a choice
         self._id: str | None = None
         self._model: str | None = None
-        self._stop_reason: str | None = None
         self._usage: Raw | None = None
         self._failure: Failure | None = None
         self._fields: Object = {}
@@ -90,7 +93,7 @@ class Answering:
     def whole(self, body: bytes) -> None:
         fields = read_object(body)
         if fields is None:
-            self._notes.add("malformed-answer")
+            self._misnamed(body)
             return
         self._top(fields)
         for at, raw in enumerate(self._listed(fields)):
@@ -100,28 +103,35 @@ class Answering:
             else:
                 self._complete(choice, at)
 
+    def _misnamed(self, body: bytes) -> None:
+        """Gateways send streams without calling them so."""
+        decoder = sse.Decoder()
+        events = [*decoder.feed(body), *decoder.finish()]
+        if not any(read_object(event.data) for event in events):
+            self._notes.add("malformed-answer")
+            return
+        for event in events:
+            self.event(event.name, event.data)
+
     def failed(self, status: int, body: bytes) -> None:
         self._failure = chat_failure.of_body(status, body)
         fields = read_object(body) or {}
         self._fields |= content.extras(fields, frozenset())
 
     def answer(self) -> Answer:
+        choices: Mapping[int, Growth | _Completed] = self._completed or self._choices
         tier = read_text(self._fields.get("service_tier"))
         return Answer(
             id=self._id,
             model=self._model,
-            messages=self._answered(),
-            stop_reason=self._stop_reason,
+            messages=tuple(
+                choices[index].message(is_first=index == self._first) for index in sorted(choices)
+            ),
+            stop_reason=None if self._first is None else choices[self._first].finish_reason,
             usage=usage(None if self._usage is None else bytes(self._usage), tier),
             failure=self._failure,
             fields_json=content.packed(self._fields),
         )
-
-    def _answered(self) -> tuple[Message, ...]:
-        if self._messages:
-            return tuple(self._messages[index] for index in sorted(self._messages))
-        ordered = sorted(self._choices)
-        return tuple(self._choices[at].message(is_first=at == ordered[0]) for at in ordered)
 
     def _top(self, fields: Object) -> None:
         """What stands around the choices."""
@@ -156,16 +166,16 @@ class Answering:
     def _index(self, choice: Object, at: int) -> int:
         # Copilot spreads one answer over several choices without an index.
         index = read_integer(choice.get("index"))
-        return (at if self._wanted > 1 else 0) if index is None else index
+        if index is None:
+            index = at if self._wanted > 1 else 0
+        self._first = index if self._first is None else min(self._first, index)
+        return index
 
-    def _stop(self, index: int, choice: Object) -> str | None:
-        reason = read_text(choice.get("finish_reason")) or None
-        if reason and index == min((index, *self._choices, *self._messages)):
-            self._stop_reason = reason
+    def _stop(self, choice: Object) -> str | None:
         self._count(choice)
         if failure := chat_failure.of_value(content.present(choice, "error")):
             self._failure = self._failure or failure
-        return reason
+        return read_text(choice.get("finish_reason")) or None
 
     def _begin(self) -> int:
         self._begun += 1
@@ -185,7 +195,7 @@ class Answering:
             chat_delta.read(delta, growth, self._notes)
         for name, value in content.extras(choice, _CHOICE).items():
             chat_delta.keep(growth, name, value, self._notes)
-        if reason := self._stop(index, choice):
+        if reason := self._stop(choice):
             growth.finish_reason = reason
             growth.close()
 
@@ -193,19 +203,30 @@ class Answering:
 
     def _complete(self, choice: Object, at: int) -> None:
         index = self._index(choice, at)
-        reason = self._stop(index, choice)
         fields = read_object(choice.get("message")) or {}
-        before = self._messages.get(index)
-        parts: list[Part] = [*(before.parts if before else ()), *chat_message.parts(fields)]
-        extra: dict[str, object] = {
-            **(read_object(before.extra_json) or {} if before else {}),
-            **chat_message.unread(fields),
-            **content.extras(choice, _CHOICE),
-        }
-        if reason and self._messages.keys() - {index}:
-            extra["finish_reason"] = reason
-        message = Message(role="assistant", parts=tuple(parts), extra_json=content.packed(extra))
-        for part in parts[len(before.parts) if before else 0 :]:
+        parts = chat_message.parts(fields)
+        extra = {**chat_message.unread(fields), **content.extras(choice, _CHOICE)}
+        completed = self._completed.setdefault(index, _Completed())
+        completed.parts += parts
+        completed.extra |= extra
+        completed.finish_reason = self._stop(choice) or completed.finish_reason
+        for part in parts:
             self._sink.part(self._begin(), part)
-        chat_message.note(message, self._notes)
-        self._messages[index] = message
+        chat_message.note(
+            Message(role="assistant", parts=tuple(parts), extra_json=content.packed(extra)),
+            self._notes,
+        )
+
+
+class _Completed:
+    """A choice of a completion; several without an index are one."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.extra: dict[str, object] = {}
+        self.finish_reason: str | None = None
+
+    def message(self, *, is_first: bool) -> Message:
+        reason = {} if is_first or not self.finish_reason else {"finish_reason": self.finish_reason}
+        extra = content.packed({**self.extra, **reason})
+        return Message(role="assistant", parts=tuple(self.parts), extra_json=extra)

@@ -74,6 +74,8 @@ class Calls:
         self._begin = begin
         self._calls: list[_Call] = []
         self._by_number: dict[int, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
+        self._next = 0  # the number of a call that has none
         self._others: list[OtherPart] = []
 
     @property
@@ -91,7 +93,7 @@ class Calls:
         call_id = read_text(fields.get("id")) or None
         name = read_text(inner.get("name")) or None
         call = self._of(read_integer(fields.get("index")), call_id, name)
-        call.call_id = call.call_id or call_id
+        self._identify(call, call_id)
         call.is_custom = call.is_custom or custom is not None
         call.extra |= content.extras(fields, content.CALL)
         self._grow(call, inner, name, is_named_anew=call_id is not None)
@@ -101,7 +103,7 @@ class Calls:
         """A piece that has nothing beside the call."""
         call_id, name = piece.id or None, piece.function.name or None
         call = self._of(piece.index, call_id, name)
-        call.call_id = call.call_id or call_id
+        self._identify(call, call_id)
         self._name(call, name, is_named_anew=call_id is not None)
         self._argue(call, piece.function.arguments or "")
 
@@ -129,6 +131,11 @@ class Calls:
         argument = inner.get("input" if call.is_custom else "arguments")
         self._argue(call, content.arguments(argument))
 
+    def _identify(self, call: _Call, call_id: str | None) -> None:
+        if call_id and not call.call_id:
+            call.call_id = call_id
+            self._by_id[call_id] = call
+
     def _name(self, call: _Call, name: str | None, *, is_named_anew: bool) -> None:
         if name and not call.name:
             call.name = name
@@ -149,8 +156,7 @@ class Calls:
             return self._new(number) if not call or call.is_other(call_id, name) else call
         last = self._calls[-1] if self._calls else None
         if call_id:
-            known = (call for call in reversed(self._calls) if call.call_id == call_id)
-            return next(known, None) or self._new(None)
+            return self._by_id.get(call_id) or self._new(None)
         if last is None or (name and (name != last.name or last.is_whole)):
             return self._new(None)
         return last
@@ -161,7 +167,8 @@ class Calls:
             if call.is_custom or call.is_whole:
                 self._say(call)
         if number is None:
-            number = max((call.number for call in self._calls), default=-1) + 1
+            number = self._next
+        self._next = max(self._next, number + 1)
         call = _Call(self._begin(), number)
         self._calls.append(call)
         self._by_number[number] = call
