@@ -17,7 +17,7 @@ def story(db, session):
     return projected.tell(db, session.id)
 
 
-def test_they_are_counted(self, db, story):
+def test_they_are_counted(db, story):
     projected.note(db, story.turns[0], "unknown-block", detail="hologram", count=3)
     projected.note(db, story.turns[1], "unknown-block")
     projected.note(db, story.turns[1], "truncated-stream", decoder="gemini")

@@ -18,7 +18,7 @@ def story(db, session):
     return projected.tell(db, session.id)
 
 
-def test_a_project_has_the_sums_of_what_ran_there(self, db, story):
+def test_a_project_has_the_sums_of_what_ran_there(db, story):
     (found,) = projects.page(db.conn).projects
     assert (found.id, found.path, found.name) == (
         "-home-user-work-dir",
@@ -32,7 +32,7 @@ def test_a_project_has_the_sums_of_what_ran_there(self, db, story):
     assert projects.find(db.conn, "/home/user/work.dir") == found
 
 
-def test_pages_cover_all_once(self, db, session):
+def test_pages_cover_all_once(db, session):
     for number in range(3):
         turn = projected.turn(db, session.id, str(number), began=number)
         projected.conversation(db, session.id, [turn], str(number), cwd=f"/p{number}")
@@ -44,7 +44,7 @@ def test_pages_cover_all_once(self, db, session):
     assert second.next is None
 
 
-def test_an_id_that_fits_two_paths_is_no_answer(self, db, session, story):
+def test_an_id_that_fits_two_paths_is_no_answer(db, session, story):
     turn = projected.turn(db, session.id, "twin")
     projected.conversation(db, session.id, [turn], "twin", cwd="/home/user/work-dir")
     with pytest.raises(Conflict, match="say which by its path"):

@@ -17,7 +17,7 @@ def story(db, session):
     return projected.tell(db, session.id)
 
 
-def test_pages_and_filters(self, db, session, story):
+def test_pages_and_filters(db, session, story):
     for number in range(1, 6):
         projected.task(
             db, story.root, str(number), story.turns[0], status="completed"

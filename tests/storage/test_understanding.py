@@ -17,7 +17,7 @@ def story(db, session):
     return projected.tell(db, session.id)
 
 
-def test_one_query_has_all_sessions(self, db, session, story):
+def test_one_query_has_all_sessions(db, session, story):
     other = recording.session(db, "other")
     projected.tell(db, other.id, name="second", began=100)
     empty = recording.session(db, "empty")
