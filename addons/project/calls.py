@@ -64,6 +64,7 @@ class Calls:
             name=part.name,
             namespace=part.namespace,
             kind=meaning.tool.kind,
+            is_custom=part.is_custom,
             mcp_server=meaning.tool.mcp_server,
             mcp_tool=meaning.tool.mcp_tool,
             skill=meaning.skill,
@@ -198,11 +199,12 @@ def part_of(row: ToolCallRow) -> ToolCallPart:
         name=row.name,
         namespace=row.namespace,
         arguments=rows.unsqueeze(row.arguments).decode(errors="replace"),
+        is_custom=row.is_custom,
     )
 
 
 _CALL_SIDE = (
-    "name", "namespace", "kind", "mcp_server", "mcp_tool", "skill", "turn_id", "message_id", "part",
+    "name", "namespace", "kind", "is_custom", "mcp_server", "mcp_tool", "skill", "turn_id", "message_id", "part",
     "made", "called_ns", "spawn_digest", "spawn_name", "description", "command", "arguments",
 )  # fmt: skip
 _RESULT_SIDE = (

@@ -27,17 +27,18 @@ def conversation(agent: str, own: str) -> str:
     return short("conversation", agent, own)
 
 
-def inferred(agent: str, entry: Entry, session: Session, prompt: str, cwd: str | None) -> str:
+def inferred(agent: str, entry: Entry, session: Session, prompt: str) -> str:
     """
-    The key of a conversation that the wire gives no id: first prompt, directory and start.
+    The key of a conversation that the wire gives no id: its first prompt and its start.
 
     The start is the capture session, which is a run where `wirescribe run` made it; of traffic
-    that no session was active for, the day (UTC): entries may move between automatic sessions.
+    that no session was active for, the day (UTC): entries may move between automatic sessions. The
+    directory is no part of it, for calls beside the thread (Gemini's router) do not state it.
     """
     start = session.id
     if session.origin == "automatic":
         start = f"{datetime.fromtimestamp(entry.started_ns // 1_000_000_000, tz=UTC):%Y-%m-%d}"
-    return short("inferred", agent, start, cwd or "", prompt)
+    return short("inferred", agent, start, prompt)
 
 
 def tool_call(conversation_id: str, call_id: str | None, message_id: str, part: int) -> str:

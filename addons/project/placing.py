@@ -51,7 +51,7 @@ class Placer:
             key = f"{agent.name} {hints.conversation}"
             public = keys.conversation(agent.name, hints.conversation)
             return Identity(id=public, key=key, is_inferred="conversation" in hints.inferred)
-        own = keys.inferred(agent.name, decoded.entry, session, self._opening(decoded), hints.cwd)
+        own = keys.inferred(agent.name, decoded.entry, session, self._opening(decoded))
         return Identity(id=own, key=f"{agent.name} {own}", is_inferred=True)
 
     def _opening(self, decoded: Decoded) -> str:
@@ -132,8 +132,8 @@ class Placer:
         depth = tables.known([links[0].parent_id]) if links and links[0].parent_id else {}
         depths = {message_id: one.depth for message_id, one in depth.items()}
         by_id: dict[str, Message] = {}
-        called_ns = iter(decoded.called_ns)
         offset = decoded.entry.started_ns
+        called_ns = iter([offset + at_ns for at_ns in decoded.called_ns])
         new = 0
         for link in links:
             depths[link.id] = depths.get(link.parent_id or "", -1) + 1

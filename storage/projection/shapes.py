@@ -127,6 +127,7 @@ class ToolCallRow(Row, kw_only=True):
     name: str
     namespace: str | None
     kind: str
+    is_custom: bool = False
     mcp_server: str | None = None
     mcp_tool: str | None = None
     skill: str | None = None

@@ -170,6 +170,7 @@ _TABLES = (
         call_id         text,              -- the provider's; NULL: the wire has none
         name            text not null,     -- as the agent calls it
         namespace       text,
+        is_custom       integer not null default 0,  -- 1: its arguments are text, not JSON
         kind            text not null,     -- decoded.ToolKind
         mcp_server      text,
         mcp_tool        text,
