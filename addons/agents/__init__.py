@@ -1,12 +1,22 @@
 """Agents: the client programs. One file each, and one line in this table."""
 
-from addons.agents import claude_code, codex, copilot_cli, gemini_cli, generic, opencode, qwen_code
+from addons.agents import (
+    aider,
+    claude_code,
+    codex,
+    copilot_cli,
+    gemini_cli,
+    generic,
+    opencode,
+    qwen_code,
+)
 from addons.agents.contract import Agent
 from addons.wire.contract import Head
 from storage.decoded import Asked
 
 # `generic` takes whom no other knows: it stays last.
 AGENTS: tuple[Agent, ...] = (
+    aider.AGENT,
     claude_code.AGENT,
     codex.AGENT,
     copilot_cli.AGENT,
