@@ -30,8 +30,6 @@ class _Event(msgspec.Struct):
     type: str = ""
     response: _Named | None = None
     response_id: str | None = None
-    item: _Named | None = None
-    item_id: str | None = None
     stream_id: str | None = None
     previous_response_id: str | None = None
 
@@ -74,7 +72,6 @@ class Turns:
         return Address(
             kind=event.type,
             response_id=response_id or event.response_id,
-            item_id=event.item.id if event.item else event.item_id,
             lane=event.stream_id,
             is_lifecycle=response_id is not None,
             is_failure=event.type == "error",

@@ -22,7 +22,6 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str = ""
     response_id: str | None = None
-    item_id: str | None = None
     lane: str | None = None  # of several that a client opened on one socket
     is_lifecycle: bool = False  # speaks of a whole response
     is_failure: bool = False
@@ -55,7 +54,6 @@ class _Turn:
         self.running = running
         self.lane = lane
         self.response_id: str | None = None
-        self.items: set[str] = set()
 
 
 class Socket:
@@ -65,7 +63,6 @@ class Socket:
         self._head = head
         self._format = format
         self._turns: list[_Turn] = []  # under way, in the order of their requests
-        self._latest: _Turn | None = None  # that a message went to
         self._count = 0
         self._loose = Notes()
         self._early: deque[str] = deque(maxlen=_MAX_EARLY)
@@ -116,11 +113,8 @@ class Socket:
         return [*changes, *self._tell(turn, address, data, frame.offset_ns)]
 
     def _tell(self, turn: _Turn, address: Address, data: str, at_ns: int) -> list[Change]:
-        self._latest = turn
         if address.response_id is not None:
             turn.response_id = address.response_id
-        if address.item_id is not None:
-            turn.items.add(address.item_id)
         turn.running.arrived(at_ns)
         turn.running.builder.event("", data)
         if turn.running.builder.is_done:
@@ -147,24 +141,20 @@ class Socket:
         self._turns.remove(turn)
         if turn.response_id is not None:
             self._ended_ids.append(turn.response_id)
-        if self._latest is turn:
-            self._latest = None
         return turn.running.end(at_ns, is_complete=turn.running.builder.is_done)
 
     def _turn_of(self, address: Address) -> _Turn | None:
-        """By what the message names; where it names nothing, the turn that is being answered."""
+        """
+        By what the message names; where it names nothing, the first that is being answered.
+
+        Without lanes a server answers one after another, so nothing tells more than that.
+        """
         turns = [turn for turn in self._turns if address.lane in (None, turn.lane)]
         waiting = [turn for turn in turns if turn.response_id is None]
         if address.response_id is not None:
             named = [turn for turn in turns if turn.response_id == address.response_id]
             is_new = address.is_lifecycle and address.response_id not in self._ended_ids
             return next(iter(named or (waiting if is_new else ())), None)
-        if address.item_id is not None:
-            for turn in turns:
-                if address.item_id in turn.items:
-                    return turn
-        if address.is_failure and waiting:
-            return waiting[0]
-        if self._latest in turns:
-            return self._latest
-        return turns[0] if turns else None
+        started = [turn for turn in turns if turn.response_id is not None]
+        likely = (*waiting, *started) if address.is_failure else (*started, *waiting)
+        return next(iter(likely), None)

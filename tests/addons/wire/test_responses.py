@@ -354,6 +354,31 @@ def test_items_that_only_the_end_holds_are_read_from_it() -> None:
     assert parts_of(turn) == TURN_PARTS
 
 
+def test_what_was_streamed_whole_stands_and_the_end_completes_the_rest() -> None:
+    told = events(MESSAGE, CALL)
+    open_call = [event for event in told[:-1] if event["type"] != "response.output_item.done"]
+    done = next(event for event in told if event["type"] == "response.output_item.done")
+    late = MESSAGE | {"content": [], "phase": "final_answer"}
+    end = told[-1] | {"response": response("completed", late, CALL)}
+    changes = feeding.changes(DECODER, streamed([*open_call, done, end]))
+    ended = changes[-1]
+
+    assert isinstance(ended, TurnEnded)
+    assert parts_of(ended.turn) == (TURN_PARTS[1], TURN_PARTS[2])
+    assert sum(isinstance(change, PartDone) for change in changes) == 3
+
+
+def test_items_of_the_end_are_known_by_their_ids() -> None:
+    """Indices of a stream may have gaps, the output at its end has none."""
+    gap = [
+        event | {"output_index": 2} if event.get("output_index") == 1 else event
+        for event in events(MESSAGE, CALL)
+    ]
+    turn = feeding.turn(DECODER, streamed([*gap[:-2], gap[-1]]))
+
+    assert parts_of(turn) == (TURN_PARTS[1], TURN_PARTS[2])
+
+
 def test_an_end_without_output_leaves_what_was_streamed() -> None:
     """The backend of chatgpt.com sends an empty output at the end."""
     turn = feeding.turn(DECODER, streamed(events(*TURN, end=response("completed"))))

@@ -22,10 +22,10 @@ from tests.addons.wire.responsesdata import (
     sse,
     streamed,
 )
-from tests.addons.wire.test_responses_items import ITEMS, OF_CODEX
+from tests.addons.wire.test_responses_items import ELSEWHERE, ITEMS
 
 REQUEST = asking(
-    *(item for item, _, _ in (ITEMS | OF_CODEX).values()),
+    *(item for item, _, _ in (ITEMS | ELSEWHERE).values()),
     instructions="Be brief.",
     tools=[{"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "x"}]}],
     reasoning={"effort": "low"},
@@ -97,8 +97,11 @@ def _assert_told(changes: list, ended: TurnEnded) -> None:
 
 
 def test_built_in_tools_are_there_when_they_are_cut_off() -> None:
-    turn = feeding.turn(DECODER, streamed(BUILT_IN), cut=True)
+    exchange = streamed(BUILT_IN)
+    turn = feeding.turn(DECODER, exchange, cut=True)
+    deltas = [c for c in feeding.changes(DECODER, exchange, cut=True) if isinstance(c, Delta)]
 
+    assert [change.index for change in deltas] == [0, 1, 2, 3, 3]
     assert [message.parts[0] for message in turn.answer.messages] == [
         ToolCallPart(call_id=None, name="shell", arguments='{"commands":["ls"]}'),
         ToolCallPart(

@@ -374,8 +374,24 @@ ITEMS: dict[str, tuple[Json, Role, tuple[Part, ...]]] = {
         (CompactionPart(),),
     ),
 }
-# Items of Codex, which the SDK does not know.
-OF_CODEX: dict[str, tuple[Json, Role, tuple[Part, ...]]] = {
+# Items of Codex and others, which the SDK does not take.
+ELSEWHERE: dict[str, tuple[Json, Role, tuple[Part, ...]]] = {
+    "shell output without an end": (
+        {
+            "type": "shell_call_output",
+            "call_id": "c1",
+            "output": [{"stdout": "out", "stderr": "", "outcome": {"type": "exit"}}],
+        },
+        "tool",
+        (
+            result(
+                "out",
+                extra_json=kept(
+                    {"outputs": [{"stdout": "out", "stderr": "", "outcome": {"type": "exit"}}]}
+                ),
+            ),
+        ),
+    ),
     "compaction summary": (
         {"type": "compaction_summary", "encrypted_content": "gAAAA"},
         "assistant",
@@ -435,9 +451,9 @@ WHOLE: dict[str, tuple[Json, Role]] = {
 }
 
 
-@pytest.mark.parametrize("name", [*ITEMS, *OF_CODEX])
+@pytest.mark.parametrize("name", [*ITEMS, *ELSEWHERE])
 def test_an_item_becomes_parts(name: str) -> None:
-    item, role, parts = {**ITEMS, **OF_CODEX}[name]
+    item, role, parts = {**ITEMS, **ELSEWHERE}[name]
     raw = encoded(item)
 
     message = DECODER.message(raw)
@@ -474,8 +490,22 @@ def test_what_the_sender_says_of_an_item_is_its_labels() -> None:
     assert message.extra_json is None
 
 
+def test_what_says_nothing_is_not_kept() -> None:
+    item = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "x", "logprobs": []}],
+        "status": None,
+    }
+
+    message = DECODER.message(encoded(item))
+
+    assert message.extra_json is None
+    assert message.parts == (TextPart(text="x"),)
+
+
 def test_who_speaks_among_agents_is_kept() -> None:
-    message = DECODER.message(encoded(OF_CODEX["agent message"][0]))
+    message = DECODER.message(encoded(ELSEWHERE["agent message"][0]))
 
     assert message.name == "/root"
     assert message.extra_json == b'{"author":"/root","recipient":"/root/counter"}'

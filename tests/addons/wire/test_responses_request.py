@@ -126,7 +126,7 @@ def test_what_is_not_known_is_noted_each_time_that_it_is_sent() -> None:
         {
             "type": "message",
             "role": "narrator",
-            "content": [{"type": "input_text"}, {"type": "input_scent"}],
+            "content": [{"type": "input_text"}, {"type": "input_scent"}, {"type": "input_scent"}],
         },
         {
             "type": "function_call_output",
@@ -140,7 +140,7 @@ def test_what_is_not_known_is_noted_each_time_that_it_is_sent() -> None:
         Note(kind="unknown-block", detail="dream"),
         Note(kind="unknown-field", detail="role"),
         Note(kind="malformed-block", detail="input_text"),
-        Note(kind="unknown-block", detail="input_scent", count=2),
+        Note(kind="unknown-block", detail="input_scent", count=3),
         Note(kind="unknown-block", detail="number"),
         Note(kind="malformed-tool", detail="number"),
         Note(kind="unknown-field", detail="weather"),

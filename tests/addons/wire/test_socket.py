@@ -184,15 +184,37 @@ def test_an_error_ends_a_turn() -> None:
 
 
 def test_several_turns_at_once_go_by_their_ids() -> None:
+    """The second is announced while the first still runs."""
     one, other = (
         events(message(text, f"msg_{text}"), id=f"resp_{text}") for text in ("one", "other")
     )
-    mixed = [event for pair in zip(one, other, strict=True) for event in pair]
-    first, second = turns([create(), create(), *answers(mixed)])
+    mixed = [one[0], other[0], *one[1:], *other[1:]]
+    found = changes([create(), create(), *answers(mixed)])
+    first, second = (change.turn for change in found if isinstance(change, TurnEnded))
 
     assert (first.answer.id, texts(first)) == ("resp_one", ["one"])
     assert (second.answer.id, texts(second)) == ("resp_other", ["other"])
     assert first.notes == second.notes == ()
+    deltas = [(change.number, change.text) for change in found if isinstance(change, Delta)]
+    assert deltas == [(0, "one"), (1, "other")]
+
+
+def test_an_error_that_names_nothing_is_of_the_turn_that_is_not_answered_yet() -> None:
+    told = events(message("one", "m"))
+    error = {"type": "error", "code": "gone", "message": "No such."}
+    passed = [create(), *answers(told[:3]), create(), *answers([error, *told[3:]])]
+    refused, answered = turns(passed)
+
+    assert (refused.number, answered.number) == (1, 0)
+    assert refused.answer.failure is not None
+    assert texts(answered) == ["one"]
+
+
+def test_the_end_of_an_answer_that_ended_is_not_taken_for_another() -> None:
+    last = events(id="a")[-1:]
+    passed = [create(), *answers(events(id="a")), create(), *answers(last + events(id="b"))]
+
+    assert [turn.answer.id for turn in turns(passed)] == ["a", "b"]
 
 
 def test_several_turns_at_once_go_by_their_lanes() -> None:
@@ -248,11 +270,12 @@ def test_events_of_another_response_are_not_taken() -> None:
 
 def test_what_is_said_of_the_connection_is_kept_with_the_next_turn() -> None:
     limits = {"type": "codex.rate_limits", "rate_limits": {"primary": {"used_percent": 12}}}
-    passed = [("response", limits), create(), *answers(events())]
-    (turn,) = turns(passed)
+    passed = [("response", limits), create(), *answers(events()), create(), *answers(events())]
+    first, second = turns(passed)
 
-    assert turn.notes == ()
-    assert msgspec.json.decode(turn.answer.fields_json or b"")["codex.rate_limits"] == limits
+    assert first.notes == ()
+    assert msgspec.json.decode(first.answer.fields_json or b"")["codex.rate_limits"] == limits
+    assert b"codex" not in (second.answer.fields_json or b"")
 
 
 def test_messages_that_ask_for_nothing_begin_no_turn() -> None:
@@ -305,8 +328,11 @@ def test_input_that_waits_comes_with_the_next_request() -> None:
         ("request", steer),
         create(said("user", "And that."), previous_response_id="a"),
         *answers(events(id="b")),
+        create(said("user", "Once more."), previous_response_id="a"),
     ]
-    _, second = turns(passed)
+    _, second, third = turns(passed)
+
+    assert [m.parts for m in third.asked.messages] == [(TextPart(text="Once more."),)]
 
     assert [m.parts for m in second.asked.messages] == [
         (TextPart(text="Rather this."),),
