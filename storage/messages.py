@@ -40,6 +40,11 @@ class Message(Record, frozen=True, kw_only=True):
     preview: str  # the first 200 signs of its text, in one line
     parts: tuple[Part, ...]
 
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes to show it."""
+        return len(packing.words(self.parts))
+
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which messages; what is None does not matter. `track` None: of all tracks."""

@@ -1,0 +1,1 @@
+"""What was understood, as the API shows it: storage's records -> JSON, one module per noun."""
