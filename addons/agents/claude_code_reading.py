@@ -78,7 +78,8 @@ _ARGUMENTS = re.compile(r"<command-args>(.*?)</command-args>", re.DOTALL)
 
 def reading(message: Message) -> Reading:
     if message.role == "assistant":
-        return Reading(kind="answer")
+        is_summary = any(isinstance(part, CompactionPart) for part in message.parts)
+        return Reading(kind="summary" if is_summary else "answer")
     everything = tuple(range(len(message.parts)))
     if message.role in ("system", "developer"):
         return Reading(kind="context", injected=everything)

@@ -51,6 +51,7 @@ _PURPOSES: dict[str, RequestClass] = {
     "memory_consolidation": "memory",
     "guardian": "classifier",
 }
+_ROOT_NAME = "/root"
 _SPAWNED = ("collab_spawn", "thread_spawn")
 _CHECKPOINT = "You are performing a CONTEXT CHECKPOINT COMPACTION"
 
@@ -154,7 +155,8 @@ class _Said:
             self._guess_session(call.asked)
         self.parent = self._one("parent_thread_id", "x-codex-parent-thread-id")
         self.purpose = self._one("subagent_kind", "x-openai-subagent")
-        self.name = self.turn("agent_name")
+        # A thread that Codex starts by itself (a review) keeps its parent's name.
+        self.name = name if (name := self.turn("agent_name")) != _ROOT_NAME else None
         self.kind = self.turn("request_kind")
         compaction = read_object(self._turn.get("compaction")) or {}
         self.compaction = arguments.text(compaction, "trigger") or "unknown"

@@ -1,10 +1,11 @@
 """
-Copilot CLI, by its headers and by its body. Seen: 1.0.102 with Anthropic Messages, November 2026.
+Copilot CLI, by its headers and by its body. Seen: 1.0.102, November 2026.
 
 The model decides on the wire format: Messages (claude-*), Responses (gpt-5*), Chat Completions (a
-provider of one's own, then without any of its headers). A main thread's conversation is the client
-session, a subagent's the id of its agent task. `x-parent-agent-id` names the parent's agent task:
-of a main thread that is another id than its session, so that the parent is taken to be the session.
+provider of one's own; of its headers only `x-initiator` and sometimes `x-interaction-type` stay). A
+main thread's conversation is the client session, which `--continue` keeps; a subagent's is the id
+of its agent task. `x-parent-agent-id` names the parent's agent task: of a main thread that is new
+with each run and not its session, so that the parent is taken to be the session.
 """
 
 import re

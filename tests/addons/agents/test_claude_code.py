@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from addons.agents import agent_of, claude_code
 from addons.agents.contract import Hints, Reading, Touch
-from storage.decoded import MediaPart, Message, TextPart, ToolCallPart
+from storage.decoded import CompactionPart, MediaPart, Message, TextPart, ToolCallPart
 from tests.addons.agents import making
 from tests.addons.agents.making import answer, results, system, tool_call, tool_result, user
 
@@ -379,6 +379,10 @@ CASES = {
         Reading(kind="notification"),
     ),
     "summary": (user(SUMMARY), Reading(kind="summary")),
+    "summary of the provider": (
+        Message(role="assistant", parts=(CompactionPart(text="All."),)),
+        Reading(kind="summary"),
+    ),
     "summary and prompt": (
         user(SUMMARY, STATUS, "Go on"),
         Reading(kind="prompt", prompt="Go on", injected=(1,)),

@@ -243,6 +243,12 @@ def test_a_subagent_by_headers_alone():
     assert (found.is_subagent, found.request_class) == (True, "subagent")
 
 
+def test_a_review_is_a_thread_without_a_name():
+    changed = {"thread_id": THREAD, "parent_thread_id": SESSION, "subagent_kind": "review"}
+    found = hints(user("Review it"), fields=client(**changed))
+    assert (found.is_subagent, found.subagent_type, found.subagent_name) == (True, "review", None)
+
+
 @pytest.mark.parametrize(
     ("changed", "asked", "expected"),
     [
