@@ -10,7 +10,22 @@ from api.access import Access, Importer
 from api.errors import HANDLERS
 from api.guards import Guard
 from api.requests import JsonRequest
-from api.routes import captured, har, health, imports, openapi, sessions, traffic
+from api.routes import (
+    captured,
+    conversations,
+    har,
+    health,
+    imports,
+    messages,
+    openapi,
+    projects,
+    sessions,
+    tasks,
+    tool_calls,
+    traffic,
+    turns,
+    understood,
+)
 from api.settings import ApiSettings
 from storage.store import Store
 
@@ -40,6 +55,13 @@ def create_app(store: Store, settings: ApiSettings, importer: Importer | None = 
             sessions.ROUTER,
             traffic.ROUTER,
             captured.ROUTER,
+            conversations.ROUTER,
+            turns.ROUTER,
+            messages.ROUTER,
+            tool_calls.ROUTER,
+            tasks.ROUTER,
+            projects.ROUTER,
+            understood.ROUTER,
             har.ROUTER,
             imports.ROUTER,
             health.get_health,

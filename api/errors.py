@@ -58,6 +58,9 @@ _CODES = {
     "No active session": "NO_ACTIVE_SESSION",
     "Traffic entry not found": "TRAFFIC_ENTRY_NOT_FOUND",
     "This entry has no body": "NO_BODY",
+    "Conversation not found": "CONVERSATION_NOT_FOUND",
+    "Turn not found": "TURN_NOT_FOUND",
+    "Project not found": "PROJECT_NOT_FOUND",
     "Frame not found": "FRAME_NOT_FOUND",
 }
 _OURS: tuple[tuple[type[WirescribeError], int, str], ...] = (

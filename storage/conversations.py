@@ -46,7 +46,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     Which conversations; what is None does not matter.
 
     `session_id`: those with a turn in it. `text` is a part of the summary, without regard to
-    case. `roots`: only those that no other one started, as far as that is known.
+    case. `roots`: only those that no other one started, as far as that is known; `subagents`: only
+    the others.
     """
 
     session_id: str | None = None
@@ -54,7 +55,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None = None
     model: str | None = None
     text: str | None = None
+    parent_id: str | None = None
     roots: bool = False
+    subagents: bool = False
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +84,8 @@ _CONDITIONS = {
     "agent": "c.agent = :agent",
     "model": "c.model = :model",
     "text": "instr(lower(c.summary), lower(:text))",
+    "parent_id": "c.parent_id = :parent_id",
+    "subagents": "(c.is_subagent = 1 or c.parent_id is not null)",
     "roots": "+c.parent_id is null",  # the plus: by time, not by the index of parents
 }
 

@@ -1,5 +1,6 @@
 """
-Capture sessions: seed document 002, exactly, with `total` in the list and `origin` in a session.
+Capture sessions: seed document 002, exactly, with `total` in the list, and in a session with its
+`origin` and what was understood of it.
 
 Where the document is silent: an absent key leaves a property as it is, a null or blank name asks
 for the automatic one, unknown keys are ignored. `{id}` may be a unique prefix of 4 characters or
@@ -16,11 +17,15 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from api.access import Reach
+from api.answers import figures
+from api.answers.figures import KnownCost, KnownTokens
 from api.errors import ApiError, documented
 from api.routes.openapi import OptionalBody
-from storage import sessions, traffic
+from storage import sessions, traffic, understanding
 from storage.errors import NotFound
+from storage.projects import public_id
 from storage.records import Origin, Session
+from storage.understanding import Understanding
 
 # An agent that was silent for so long is taken to have ended (the same as for SessionEnd).
 _AGENT_SILENCE_NS = 15 * 60 * 1_000_000_000
@@ -41,6 +46,28 @@ class SessionBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traffic_count: Annotated[int, Meta(description="Entries of every kind, tunnels included")]
     total_bytes: Annotated[int, Meta(description="Body bytes as they crossed, both ways")]
     origin: Origin
+    summary: Annotated[str | None, Meta(description="First real prompt in it")]
+    project: Annotated[str | None, Meta(description="Working directory of its first conversation")]
+    project_id: str | None
+    git_branch: str | None
+    agent: str | None
+    agent_version: str | None
+    model: str | None
+    conversation_count: Annotated[int, Meta(description="That began in it, without subagents'")]
+    subagent_count: int
+    turn_count: Annotated[int, Meta(description="Model calls of every kind")]
+    prompt_count: int
+    message_count: int
+    tool_call_count: int
+    error_count: Annotated[int, Meta(description="Turns that failed or were cut off")]
+    input_tokens: KnownTokens
+    output_tokens: KnownTokens
+    cache_read_tokens: KnownTokens
+    cache_write_tokens: KnownTokens
+    reasoning_tokens: KnownTokens
+    cost_usd: KnownCost
+    unmetered_turns: Annotated[int, Meta(description="That should have usage and have none")]
+    unpriced_turns: Annotated[int, Meta(description="With usage and without a price")]
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +100,8 @@ class Success(msgspec.Struct, frozen=True, kw_only=True):
     success: bool = True
 
 
-def body_of(session: Session) -> SessionBody:
+def body_of(session: Session, understood: Understanding = understanding.NOTHING) -> SessionBody:
+    cwd = understood.cwd
     return SessionBody(
         id=session.id,
         name=session.name,
@@ -84,7 +112,32 @@ def body_of(session: Session) -> SessionBody:
         traffic_count=session.traffic_count,
         total_bytes=session.total_bytes,
         origin=session.origin,
+        summary=understood.summary,
+        project=cwd,
+        project_id=None if cwd is None else public_id(cwd),
+        git_branch=understood.git_branch,
+        agent=understood.agent,
+        agent_version=understood.agent_version,
+        model=understood.model,
+        conversation_count=understood.conversations,
+        subagent_count=understood.subagents,
+        **figures.fields(understood.figures),
     )
+
+
+def shown(conn: sqlite3.Connection, session: Session) -> SessionBody:
+    """A session with what was understood of it."""
+    found = understanding.of_sessions(conn, session.id)
+    return body_of(session, found.get(session.id, understanding.NOTHING))
+
+
+def all_shown(conn: sqlite3.Connection) -> list[SessionBody]:
+    """All sessions, newest first; two queries, whatever their number."""
+    known = understanding.of_sessions(conn)
+    return [
+        body_of(session, known.get(session.id, understanding.NOTHING))
+        for session in sessions.list_all(conn)
+    ]
 
 
 def find(conn: sqlite3.Connection, session_id: str) -> Session:
@@ -102,7 +155,7 @@ def find(conn: sqlite3.Connection, session_id: str) -> Session:
     sync_to_thread=False,
 )
 def list_sessions(access: Reach) -> SessionList:
-    found = [body_of(session) for session in sessions.list_all(access.read())]
+    found = all_shown(access.read())
     return SessionList(sessions=found, total=len(found))
 
 
@@ -117,7 +170,7 @@ def active_session(access: Reach) -> SessionBody:
     session = sessions.active(access.read())
     if session is None:
         raise ApiError(404, "No active session", "NO_ACTIVE_SESSION")
-    return body_of(session)
+    return shown(access.read(), session)
 
 
 @get(
@@ -128,7 +181,8 @@ def active_session(access: Reach) -> SessionBody:
     sync_to_thread=False,
 )
 def get_session(access: Reach, session_id: FromPath[str]) -> SessionBody:
-    return body_of(find(access.read(), session_id))
+    conn = access.read()
+    return shown(conn, find(conn, session_id))
 
 
 @post(
@@ -174,7 +228,7 @@ async def update_session(
             used=used(conn),
         )
     )
-    return body_of(changed)
+    return shown(conn, changed)
 
 
 @post(
@@ -189,7 +243,7 @@ async def activate_session(access: Reach, session_id: FromPath[str]) -> SessionB
     activated = await access.committed(
         access.store.change_sessions(sessions.activate, find(conn, session_id).id, used=used(conn))
     )
-    return body_of(activated)
+    return shown(conn, activated)
 
 
 @delete(
