@@ -19,6 +19,7 @@ from api.routes import (
     messages,
     openapi,
     projects,
+    rebuild,
     sessions,
     tasks,
     tool_calls,
@@ -64,6 +65,7 @@ def create_app(store: Store, settings: ApiSettings, importer: Importer | None = 
             understood.ROUTER,
             har.ROUTER,
             imports.ROUTER,
+            rebuild.ROUTER,
             health.get_health,
         ],
         dependencies={

@@ -9,6 +9,7 @@ from cli.errors import Commands
 from cli.har import har
 from cli.imports import import_files
 from cli.proxy import proxy
+from cli.rebuild import rebuild
 from cli.run import run
 from cli.serve import serve
 from cli.sessions import sessions
@@ -29,7 +30,20 @@ def wirescribe() -> None:
     """
 
 
-for _command in (up, run, env, sessions, traffic, har, import_files, proxy, serve, ca, doctor):
+for _command in (
+    up,
+    run,
+    env,
+    sessions,
+    traffic,
+    har,
+    import_files,
+    proxy,
+    serve,
+    ca,
+    rebuild,
+    doctor,
+):
     wirescribe.add_command(_command)
 
 

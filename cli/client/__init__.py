@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         EntryBody,
         ImportBody,
         Progress,
+        Rebuild,
         Session,
         TrafficFilter,
         TrafficPage,
@@ -73,6 +74,10 @@ class Client(Protocol):
         self, path: Path, progress: "Progress", *, only_har: bool = False
     ) -> "ImportBody":
         """A HAR file or a flow file into a session of its own."""
+        ...
+
+    def rebuild(self, session_id: str | None, *, is_forced: bool) -> Iterator["Rebuild"]:
+        """Make all that was understood anew, or a session's; how far it is, until it is done."""
         ...
 
     def close(self) -> None: ...

@@ -1,5 +1,6 @@
 """The client of a running server: its HTTP API."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cli.client.shapes import (
     EntryBody,
     ImportBody,
     Progress,
+    Rebuild,
     Session,
     TrafficFilter,
     TrafficPage,
@@ -19,6 +21,7 @@ from storage.records import Origin, Outcome, Side
 
 _TIMEOUT_S = 60.0  # a server may wait 30 s for a locked database
 _HASTY_S = 1.0
+_LOOK_S = 0.2
 _IMPORT_S = 3600.0  # a long file is read, written and stored before the answer comes
 
 
@@ -102,6 +105,15 @@ class HttpClient:
         target = "/api/har/import" if only_har else "/api/import"
         patient = Connection(url, token, timeout_s=_IMPORT_S)
         return patient.upload(ImportBody, target, path, lambda *at: progress("sending", *at))
+
+    def rebuild(self, session_id: str | None, *, is_forced: bool) -> Iterator[Rebuild]:
+        body = {"sessionId": session_id, "force": is_forced}
+        now = self._server.call(Rebuild, "POST", "/api/rebuild", body=body)
+        while now.left or now.is_building:
+            yield now
+            time.sleep(_LOOK_S)
+            now = self._server.call(Rebuild, "GET", "/api/rebuild")
+        yield now
 
     def close(self) -> None:
         """Every call was a connection of its own."""

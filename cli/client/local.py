@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from addons.ingest import Ingest
-from api import content, entries, imported
+from addons.background import Background
+from api import content, entries, imported, rebuilding
 from api.exports import captured, har
 from cli import client, importing, running
 from cli.client.http import HttpClient
@@ -22,6 +22,7 @@ from cli.client.shapes import (
     EntryBody,
     ImportBody,
     Progress,
+    Rebuild,
     Session,
     TrafficFilter,
     TrafficPage,
@@ -30,6 +31,7 @@ from cli.settings import load
 from storage import health, records, sessions, traffic
 from storage.datadir import DataDir
 from storage.errors import NotFound
+from storage.projection import keeping
 from storage.records import Origin, Side
 from storage.store import Store
 from storage.traffic import Query
@@ -87,8 +89,7 @@ class LocalClient:
         if server := self._server():
             server.delete_session(session_id)
             return
-        ingest = Ingest(self._datadir.prepare())
-        with Store.open(self._datadir, background=ingest.step) as store:
+        with self._server_for_now() as store:
             store.change_sessions(sessions.delete, session_id).result()
             self._wait_until_swept(store)
 
@@ -124,14 +125,38 @@ class LocalClient:
         if server := self._server():
             return server.import_file(path, progress, only_har=only_har)
         settings = load(self._datadir.prepare(), {}, os.environ)
-        ingest = Ingest(self._datadir)
-        with Store.open(self._datadir, background=ingest.step) as store:
+        with self._server_for_now() as store:
             importer = importing.importer(store, settings)
             found = importer.import_file(path, path.name, only_har=only_har, progress=progress)
+            for _ in self._until_projected(store):
+                pass
         return imported.body_of(found)
+
+    def rebuild(self, session_id: str | None, *, is_forced: bool) -> Iterator[Rebuild]:
+        if server := self._server():
+            yield from server.rebuild(session_id, is_forced=is_forced)
+            return
+        with self._server_for_now() as store:
+            if session_id is None:
+                store.call(keeping.begin, is_forced=is_forced).result()
+            else:
+                store.call(keeping.requeue_session, session_id).result()
+            yield from self._until_projected(store)
 
     def close(self) -> None:
         self._store.close()
+
+    def _server_for_now(self) -> Store:
+        """This process as the one that writes, with all that a server does between calls."""
+        self._datadir.prepare()
+        return Store.open(self._datadir, background=Background(self._datadir).step)
+
+    def _until_projected(self, store: Store) -> Iterator[Rebuild]:
+        """Until everything that was recorded is understood."""
+        while (now := rebuilding.of_state(store.read())).left or now.is_building:
+            yield now
+            time.sleep(_LOOK_S)
+        yield now
 
     def _has_database(self) -> bool:
         return self._datadir.database.exists()

@@ -7,9 +7,18 @@ import msgspec
 
 from api.entries import EntryBody
 from api.imported import ImportBody
+from api.rebuilding import Rebuild
 from storage.records import EntryKind, Origin, Outcome
 
-__all__ = ["EntryBody", "ImportBody", "Progress", "Session", "TrafficFilter", "TrafficPage"]
+__all__ = [
+    "EntryBody",
+    "ImportBody",
+    "Progress",
+    "Rebuild",
+    "Session",
+    "TrafficFilter",
+    "TrafficPage",
+]
 
 
 # The step of an import, how far it is, and how far it goes, in bytes.

@@ -136,6 +136,11 @@ def left(conn: sqlite3.Connection, prefix: str) -> int:
     return int(row[0])
 
 
+def stale(conn: sqlite3.Connection) -> int:
+    """How many conversations of the set that is read wait to be made again."""
+    return int(conn.execute("select count(*) from stale").fetchone()[0])
+
+
 def requeue_session(db: Database, session_id: str) -> int:
     """Have all conversations of a session made again; how many of its entries were queued."""
     live = Tables(db, LIVE)
