@@ -1,5 +1,5 @@
 """
-The six agent CLIs as a table: how each is run headless, with what, and where its model is.
+The agent CLIs as a table: how each is run headless, with what, and where its model is.
 
     home = tmp_path / "home"
     for agent in AGENTS:
@@ -10,7 +10,8 @@ The six agent CLIs as a table: how each is run headless, with what, and where it
 
 The environment holds nothing of the machine's: an empty HOME, invented keys, the pinned CLIs and
 their Node first on PATH. Proxy and CA variables are the business of `wirescribe run`.
-Commands and variables as seen to work in November 2026 with the versions of package.json.
+Commands and variables as seen to work in November 2026 with the versions of package.json and, of
+aider, install.AIDER.
 """
 
 import re
@@ -46,6 +47,7 @@ _OPENCODE_KEY = "sk-ant-api03-invented-opencode-7Rk2mXw9Vt4Lp6Zn3Qd8Yc5Hb1JsFgU"
 _CODEX_KEY = "sk-proj-invented-codex-Gh7Tn2Wq9Xr4Mv6Kz3Lp8Yd5Bc1Fs0Ja"
 _CODEX_SSE_KEY = "sk-proj-invented-codexsse-Vb3Kx8Nw5Rt2Qz7Lm4Hp9Yd6Cg1Fs0Je"
 _QWEN_KEY = "sk-invented-qwen-Zx4Cv7Bn2Mq9Wk5Er8Ty3Up6Lh1Jg0Fd"
+_AIDER_KEY = "sk-invented-aider-Hn5Rt8Yk3Wd6Vq1Xc9Zb4Mp7Lg2Js0Fa"
 _GEMINI_KEY = "AIzaSyInventedGemini0Qw7Er4Ty2Ui9Op5As8"
 _COPILOT_KEY = "github_pat_11INVENTED0aQ7wE4rT2yU9iO5pA8sD3fG6hJ1kL0zX4cV7bN2mQ9wE4rT2y"
 
@@ -54,6 +56,12 @@ _CODEX = ("exec", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo
 _CODEX_SSE = (
     'model_providers.sse={name="sse",base_url="https://api.openai.com/v1",'
     'env_key="CODEX_SSE_KEY",wire_api="responses"}'
+)
+
+# Nothing else over the network, and plain text on stdout.
+_AIDER = (
+    *("--yes-always", "--no-git", "--no-pretty", "--no-check-update", "--no-show-release-notes"),
+    *("--analytics-disable", "--no-show-model-warnings"),
 )
 
 AGENTS: tuple[AgentCli, ...] = (
@@ -126,6 +134,16 @@ AGENTS: tuple[AgentCli, ...] = (
             "OPENAI_BASE_URL": "https://api.openai.com/v1",
             "OPENAI_MODEL": "qwen3-coder-plus",
         },
+        hosts=frozenset({"api.openai.com"}),
+        path=r"/v1/chat/completions",
+    ),
+    AgentCli(
+        name="aider",
+        command="aider",
+        arguments=("--model", "openai/gpt-4o", *_AIDER, "--message", _PROMPT),
+        key=_AIDER_KEY,
+        # Otherwise litellm fetches its price list first.
+        env={"OPENAI_API_KEY": _AIDER_KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         hosts=frozenset({"api.openai.com"}),
         path=r"/v1/chat/completions",
     ),

@@ -62,6 +62,17 @@ def test_missing_npm_is_said_plainly(tmp_path, monkeypatch) -> None:
         install.install()
 
 
+def test_missing_uv_is_said_plainly(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(install.InstallError, match="uv is missing"):
+        install._install_aider(tmp_path / "aider")
+
+
+def test_aider_is_pinned_exactly() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", install.AIDER)
+
+
 def test_each_agent_has_a_key_and_a_name_of_its_own() -> None:
     assert len({agent.name for agent in AGENTS}) == len(AGENTS)
     assert len({agent.key for agent in AGENTS}) == len(AGENTS)
