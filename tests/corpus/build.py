@@ -54,7 +54,6 @@ _SPARED = re.compile(
     r"|(claude-code|copilot-cli|opencode|qwen-code)/.*tool-call-after-tools"
     r"|gemini-cli/subagent-tool-call-after-tools|(copilot-cli/messages|opencode/)-?text-after-tools"
 )
-SIDE_CALLS = cases.FOLDER.parent / "side_calls.json"
 
 
 def build(files: list[Path]) -> Iterator[str]:
@@ -66,8 +65,8 @@ def build(files: list[Path]) -> Iterator[str]:
             flows = [flow for flow in FlowReader(stream).stream() if _is_http(flow)]
         # A file has its flows in the order in which they ended.
         for flow in sorted(flows, key=lambda flow: flow.request.timestamp_start):
-            client, version = _client(flow)
-            case = _case(flow, client, version)
+            case = case_of(flow)
+            client = case.facts.origin.client
             if not any(decoder.matches(case.head) for decoder in DECODERS):
                 side.add((client or "other", flow.request.method, _url(flow).partition("?")[0]))
                 continue
@@ -100,8 +99,10 @@ def _url(flow: http.HTTPFlow) -> str:
 # --- what crossed --------------------------------------------------------------------------------
 
 
-def _case(flow: http.HTTPFlow, client: str | None, version: str) -> Case:
+def case_of(flow: http.HTTPFlow) -> Case:
+    """The flow as it is, without a name."""
     request, response = flow.request, flow.response
+    client, version = _client(flow)
     facts = Facts(
         kind="websocket" if flow.websocket else "http",
         outcome="complete" if flow.error is None else "upstream_error",
@@ -286,9 +287,9 @@ def _rechunked(case: Case, size: int) -> list[tuple[int, int]]:
 
 
 def _keep_side_calls(found: set[tuple[str, str, str]]) -> None:
-    known = msgspec.json.decode(SIDE_CALLS.read_bytes()) if SIDE_CALLS.exists() else []
+    known = msgspec.json.decode(cases.SIDE_CALLS.read_bytes()) if cases.SIDE_CALLS.exists() else []
     rows = sorted({*map(tuple, known), *found})
-    SIDE_CALLS.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n")
+    cases.SIDE_CALLS.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n")
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from addons.wire.contract import AnswerHead, Decoder, Frame, Head
 from storage.decoded import Change, Turn, TurnEnded, TurnTiming
 
 FOLDER = Path(__file__).parent / "cases"
+SIDE_CALLS = FOLDER.parent / "side_calls.json"  # agent, method, URL of what is no model call
 _LONG_SIGNS = 200
 
 Headers = list[tuple[str, str]]

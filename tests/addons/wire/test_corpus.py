@@ -10,7 +10,6 @@ from addons.wire import DECODERS
 from addons.wire.contract import Head
 from storage.decoded import TextPart, ThinkingPart, ToolCallPart, Turn
 from tests.corpus import cases
-from tests.corpus.build import SIDE_CALLS
 from tests.corpus.cases import Case
 
 _MAX_SLOW_BYTES = 64_000  # of an answer that is fed byte by byte
@@ -125,7 +124,7 @@ def assert_begins(whole, cut) -> None:
 
 
 def test_no_decoder_matches_the_calls_beside() -> None:
-    rows = msgspec.json.decode(SIDE_CALLS.read_bytes(), type=list[tuple[str, str, str]])
+    rows = msgspec.json.decode(cases.SIDE_CALLS.read_bytes(), type=list[tuple[str, str, str]])
     for _, method, url in rows:
         host, _, path = url.partition("://")[2].partition("/")
         head = Head(method=method, host=host, path=f"/{path}")
