@@ -1,7 +1,7 @@
 """Conversations: pages of them, one with its tree and turns, its messages."""
 
 import sqlite3
-from typing import Annotated, Literal
+from typing import Annotated
 
 from litestar import Router, get
 from litestar.params import FromPath, QueryParameter
@@ -33,10 +33,9 @@ async def list_conversations(
     agent: Annotated[str | None, QueryParameter(description="claude-code, codex ...")] = None,
     model: Annotated[str | None, QueryParameter(description="The whole name")] = None,
     text: Annotated[str | None, QueryParameter(description="Part of the summary")] = None,
-    scope: Annotated[
-        Literal["roots", "all"],
-        QueryParameter(required=False, description="all: those of subagents too"),
-    ] = "roots",
+    subagents: Annotated[
+        bool, QueryParameter(required=False, description="Those of subagents too")
+    ] = False,
     after: After = None,
     limit: Limit = 50,
 ) -> ConversationPage:
@@ -46,7 +45,7 @@ async def list_conversations(
         agent=agent,
         model=model,
         text=text,
-        roots=scope == "roots",
+        roots=not subagents,
     )
     return await access.in_thread(lambda conn: answers.page(conn, query, after=after, limit=limit))
 
