@@ -95,7 +95,8 @@ class Calls:
         if call_id is None:
             return
         meaning = self._result_meaning(call, part)
-        row = self._found.get(call_id) or self._blank(call_id, part.call_id, part.name or "")
+        name = call.name if call else part.name
+        row = self._found.get(call_id) or self._blank(call_id, part.call_id, name or "")
         self._found[call_id] = msgspec.structs.replace(
             row,
             result_turn=seen.turn_id,
