@@ -14,11 +14,11 @@ import msgspec
 from addons.agents import (
     arguments,
     claude_code_aside,
+    claude_code_place,
     claude_code_reading,
     claude_code_tools,
     texts,
 )
-from addons.agents.claude_code_reading import REMINDER
 from addons.agents.contract import (
     Call,
     CallMeaning,
@@ -53,20 +53,6 @@ _SUBAGENTS = {
     "You are a software architect and planning specialist for Claude Code": "Plan",
 }
 
-# 2.1.330: a message of role system; 2.1.197: the system prompt's last part; before: `<env>`.
-_CWD = re.compile(r"^\s*(?:- )?(?:Primary w|W)orking directory: (.+)$", re.MULTILINE)
-# In a reminder beside the first prompt (2.1.330), at the end of the system prompt (2.1.197).
-_STATUS = "git status at the start"
-_BRANCH = re.compile(r"^Current branch:[ \t]*(\S+)$", re.MULTILINE)
-# Reminders of the permission mode; the last one counts.
-_MODES = (
-    ("While bypass permissions mode is active", "bypassPermissions"),
-    ("While auto mode is active", "auto"),
-    ("Plan mode is active", "plan"),
-    ("Plan mode still active", "plan"),
-    ("You have exited plan mode", None),
-)
-
 
 class ClaudeCode:
     """`claude`, and programs on the Claude Agent SDK, which run it."""
@@ -95,23 +81,23 @@ class ClaudeCode:
         prompt = self.prompt(asked) if is_spoken else None
         turn = _last_user_messages(asked)
         readings = [claude_code_reading.reading(message) for message in turn]
-        cwd, branch, mode = _place(asked)
+        place = claude_code_place.place(asked)
         inferred = [*identity.inferred]
-        inferred += ["mode"] if mode else []
+        inferred += ["mode"] if place.is_mode_inferred else []
         inferred += [] if claude_code_aside.states_class(head) else ["request_class"]
         return msgspec.structs.replace(
             identity,
             agent_version=named[1] if named else _version(billing),
             root=session,
             request_class=what,
-            cwd=cwd,
-            git_branch=branch,
+            cwd=place.cwd,
+            git_branch=place.branch,
             prompt=prompt,
             prompt_id=head.header("x-claude-code-prompt-id") or billing.get("cc_prompt_id"),
             slash_command=next(
                 (read.slash_command for read in readings if is_spoken and read.slash_command), None
             ),
-            mode=mode,
+            mode=place.mode,
             effort=asked.effort,
             compaction=_compaction(head, what == "compaction"),
             is_interrupted=prompt is not None and any(read.is_interruption for read in readings),
@@ -222,7 +208,7 @@ def _version(billing: dict[str, str]) -> str | None:
     return found[0] if found else None
 
 
-# --- what for, and where --------------------------------------------------------------------------
+# --- what of the turn -----------------------------------------------------------------------------
 
 
 def _last_user_messages(asked: Asked) -> list[Message]:
@@ -233,30 +219,6 @@ def _last_user_messages(asked: Asked) -> list[Message]:
             break
         found.append(message)
     return found
-
-
-def _place(asked: Asked) -> tuple[str | None, str | None, str | None]:
-    """Directory, branch and mode from what the program itself wrote; never from user's texts."""
-    cwd = branch = mode = None
-    for text in _own_texts(asked):
-        cwd = cwd or texts.find(_CWD, (text,))
-        if not branch and _STATUS in text:
-            branch = texts.find(_BRANCH, (text,))
-        for marker, name in _MODES:
-            if marker in text:
-                mode = name
-    return cwd, branch, mode
-
-
-def _own_texts(asked: Asked) -> Iterator[str]:
-    yield from (part.text for part in asked.system if isinstance(part, TextPart))
-    for message in asked.messages:
-        if message.role == "assistant":
-            continue
-        is_own = message.role in ("system", "developer")
-        for part in message.parts:
-            if isinstance(part, TextPart) and (is_own or part.text.lstrip().startswith(REMINDER)):
-                yield part.text
 
 
 def _compaction(head: Head, is_compaction: bool) -> str | None:

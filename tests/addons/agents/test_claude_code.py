@@ -338,6 +338,15 @@ def test_the_mode_is_the_last_that_a_reminder_names(reminders, expected):
     assert (found.mode, "mode" in found.inferred) == (expected, expected is not None)
 
 
+def test_what_the_providers_classifier_is_told_states_the_mode():
+    context = {"permission_mode": "auto", "live_cwd": "/work/d", "git_state": {"branch": "side"}}
+    fields = {"safeguards": [{"type": "x"}, {"type": "y", "classifier_context": context}]}
+    reminder = user("<system-reminder>\nPlan mode is active.\n</system-reminder>")
+    found = hints(user("hi"), reminder, fields=fields)
+    assert (found.mode, found.cwd, found.git_branch) == ("auto", "/work/d", "side")
+    assert "mode" not in found.inferred
+
+
 # --- messages -------------------------------------------------------------------------------------
 
 CASES = {
