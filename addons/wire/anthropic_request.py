@@ -41,6 +41,7 @@ _KNOWN = _TYPED | {
     "metadata",
     "output_config",
     "output_format",
+    "safeguards",
     "service_tier",
     "speed",
     "stop_sequences",
