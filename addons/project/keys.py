@@ -1,6 +1,5 @@
 """Ids of projected things: from content or from the agent's own ids, never from a sequence."""
 
-import base64
 import hashlib
 import re
 from datetime import UTC, datetime
@@ -64,7 +63,6 @@ def text(words: str) -> bytes:
 
 
 def short(*words: str) -> str:
-    """24 signs of the alphabet a-z2-7 that stand for these words."""
+    """24 hexadecimal digits that stand for these words."""
     named = "\0".join(words).encode(errors="replace")
-    digest = hashlib.blake2b(named, digest_size=15).digest()
-    return base64.b32encode(digest).decode().lower()
+    return hashlib.blake2b(named, digest_size=12).hexdigest()
