@@ -45,7 +45,6 @@ _EVENTS = documented(404, 409) | {
         "wire, so there are none of them. NDJSON, or a JSON array for `Accept: application/json`."
     ),
     responses=_EVENTS,
-    media_type=NDJSON,
 )
 async def list_events(
     access: Reach,

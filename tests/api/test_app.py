@@ -7,6 +7,7 @@ import pytest
 from storage.records import ResponseHead
 from tests.api import records
 from tests.api.test_guards import FOREIGN_HOSTS, MALFORMED_HOSTS, assert_guarded
+from tests.storage import projected
 
 ATTACKS = [
     *({"Origin": origin} for origin in ("http://evil.com", "null", "http://localhost:8889.evil")),
@@ -38,7 +39,15 @@ def filled(client, store):
     )
     records.entry(store, session.id, kind="websocket", messages=[("request", 1, 5, b"hello")])
     client.post(f"/api/sessions/{session.id}/activate")
-    return {"session_id": session.id, "entry_id": entry_id, "number": "0"}
+    story = store.call(projected.tell, session.id).result()
+    return {
+        "session_id": session.id,
+        "entry_id": entry_id,
+        "number": "0",
+        "conversation_id": story.root,
+        "turn_id": story.turns[0],
+        "project_id": "-home-user-work-dir",
+    }
 
 
 def operations(client, filled):
@@ -71,6 +80,22 @@ def test_the_document_names_every_route(client):
         "PATCH /api/sessions/{session_id}",
         "DELETE /api/sessions/{session_id}",
         "POST /api/sessions/{session_id}/activate",
+        "GET /api/sessions/{session_id}/events",
+        "GET /api/sessions/{session_id}/timeline",
+        "GET /api/sessions/{session_id}/messages",
+        "GET /api/sessions/{session_id}/tool-calls",
+        "GET /api/conversations",
+        "GET /api/conversations/{conversation_id}",
+        "GET /api/conversations/{conversation_id}/messages",
+        "GET /api/turns/{turn_id}",
+        "GET /api/messages",
+        "GET /api/tool-calls",
+        "GET /api/subagents",
+        "GET /api/tasks",
+        "GET /api/projects",
+        "GET /api/projects/{project_id}",
+        "GET /api/rebuild",
+        "POST /api/rebuild",
         "GET /api/har/export/{session_id}",
         *(f"POST {path}" for path in TAKE_FILES),
         "GET /api/traffic",
