@@ -368,3 +368,45 @@ def test_a_message_alone_reads_as_in_its_request() -> None:
     asked: Asked = decoded(plain(chunk(), asking(content))).asked
 
     assert asked.messages == (DECODER.message(encoded(content)),)
+
+
+# --- what gateways do otherwise ------------------------------------------------------------------
+
+
+def test_candidates_without_an_index_count_by_their_place() -> None:
+    first, second = chunk({"text": "a"}, index=None), chunk({"text": "b"}, index=None)
+    both = {**first, "candidates": [*first["candidates"], *second["candidates"]]}  # type: ignore[misc]
+
+    messages = decoded(plain(both)).answer.messages
+
+    assert [message.parts for message in messages] == [(TextPart(text="a"),), (TextPart(text="b"),)]
+
+
+def test_a_mark_of_the_end_is_no_event() -> None:
+    exchange = streamed(*TURN)
+    ended = msgspec.structs.replace(exchange, response=exchange.response + b"data: [DONE]\n\n")
+
+    assert decoded(ended).notes == ()
+
+
+def test_tokens_of_the_tools_prompts_went_in_too() -> None:
+    usage = decoded(
+        plain(chunk(usage={"promptTokenCount": 10, "toolUsePromptTokenCount": 5}))
+    ).answer.usage
+
+    assert usage is not None
+    assert usage.input_tokens == 15
+    assert (usage.output_tokens, usage.cache_read_tokens) == (None, None)
+
+
+def test_contents_may_be_one_content() -> None:
+    turn = decoded(plain(chunk(), {"contents": said("user", {"text": "Hello"})}))
+
+    assert [message.parts for message in turn.asked.messages] == [(TextPart(text="Hello"),)]
+
+
+def test_a_plain_answer_has_no_pieces() -> None:
+    changes = feeding.changes(DECODER, plain(chunk({"text": "a"}, CALL)))
+
+    assert not any(isinstance(change, Delta) for change in changes)
+    assert len([change for change in changes if isinstance(change, PartDone)]) == 2

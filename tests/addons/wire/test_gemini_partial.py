@@ -91,3 +91,19 @@ def test_an_argument_that_cannot_be_placed_is_noted(bad: dict[str, object]) -> N
     assert isinstance(call, ToolCallPart)
     assert msgspec.json.decode(call.arguments)["ok"] is True
     assert turn.notes == (Note(kind="malformed-arguments", detail="partialArgs"),)
+
+
+def test_a_piece_with_another_id_is_another_call() -> None:
+    turn = feeding.turn(
+        DECODER,
+        streamed(
+            chunk(piece(argument("$.a", numberValue=1), name="f", id="c1")),
+            chunk(piece(argument("$.a", numberValue=2), name="f", id="c2", more=False)),
+            chunk(finishReason="STOP"),
+        ),
+    )
+
+    assert turn.answer.messages[0].parts == (
+        ToolCallPart(call_id="c1", name="f", arguments='{"a":1}'),
+        ToolCallPart(call_id="c2", name="f", arguments='{"a":2}'),
+    )

@@ -243,3 +243,14 @@ def test_the_level_of_thinking_is_the_effort() -> None:
     assert asked(generationConfig={"thinkingConfig": {"thinkingLevel": "HIGH"}}).effort == "HIGH"
     assert asked(generationConfig={"thinkingConfig": 3}).effort is None
     assert asked(systemInstruction="Be brief.").system == (TextPart(text="Be brief."),)
+
+
+def test_what_is_no_media_beside_a_result_is_kept() -> None:
+    beside = [{"newBlock": 1}]
+    raw = response({"output": "x"}, parts=beside)
+
+    turn = feeding.turn(DECODER, plain(chunk(), asking(said("user", raw))))
+
+    (part,) = turn.asked.messages[0].parts
+    assert part == result(text="x", extra_json=encoded({"parts": beside}))
+    assert turn.notes == (Note(kind="unknown-field", detail="parts"),)
