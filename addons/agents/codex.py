@@ -51,6 +51,13 @@ _PURPOSES: dict[str, RequestClass] = {
     "memory_consolidation": "memory",
     "guardian": "classifier",
 }
+# `thread_source` of threads beside the user's: `thread_title` has a session of its own, with nothing
+# that leads to the thread that it names (0.169 at a terminal).
+_SOURCES: dict[str, RequestClass] = {
+    "user": "main",
+    "subagent": "main",
+    "thread_title": "title",
+} | _PURPOSES
 _ROOT_NAME = "/root"
 _SPAWNED = ("collab_spawn", "thread_spawn")
 _CHECKPOINT = "You are performing a CONTEXT CHECKPOINT COMPACTION"
@@ -155,6 +162,7 @@ class _Said:
             self._guess_session(call.asked)
         self.parent = self._one("parent_thread_id", "x-codex-parent-thread-id")
         self.purpose = self._one("subagent_kind", "x-openai-subagent")
+        self.source = self.turn("thread_source")
         # A thread that Codex starts by itself (a review) keeps its parent's name.
         self.name = name if (name := self.turn("agent_name")) != _ROOT_NAME else None
         self.kind = self.turn("request_kind")
@@ -170,9 +178,8 @@ class _Said:
 
     @property
     def is_subagent(self) -> bool:
-        source = self.turn("thread_source")
-        is_own = self.thread == self.session or source == "user"
-        return bool(self.parent or self.purpose) or source == "subagent" or not is_own
+        is_own = self.thread == self.session or self.source == "user"
+        return bool(self.parent or self.purpose) or self.source == "subagent" or not is_own
 
     def turn(self, name: str) -> str | None:
         return arguments.text(self._turn, name)
@@ -225,9 +232,11 @@ def _request_class(said: _Said, asked: Asked) -> RequestClass:
         what = "prewarm"
     else:
         what = "compaction" if _asks_compaction(asked) else "main"
-    if what == "main" and said.is_subagent:
+    if what != "main":
+        return what
+    if said.is_subagent:
         return _PURPOSES.get(said.purpose or "", "subagent")
-    return what
+    return _SOURCES.get(said.source, "side") if said.source else "main"
 
 
 def _asks_compaction(asked: Asked) -> bool:

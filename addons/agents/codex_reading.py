@@ -30,8 +30,9 @@ _PAYLOAD = "Payload:\n"
 _ENCRYPTED = "encrypted_content"
 _TRIGGER = "compaction_trigger"  # last item of a call that compacts on the provider's side
 _REQUEST = "## My request for Codex:"  # what the editors' extension puts before the user's words
+_ABORTED = "<turn_aborted>"  # of role developer in 0.169, before of role user
 _BEGINNINGS: tuple[tuple[Sort, tuple[str, ...]], ...] = (
-    ("stop", ("<turn_aborted>",)),
+    ("stop", (_ABORTED,)),
     ("summary", ("Another language model started to solve this problem",)),  # program only
     ("instruction", ("You are performing a CONTEXT CHECKPOINT COMPACTION",)),  # program only
     ("notification", ("<subagent_notification>", "<agent_message_board_notification>")),
@@ -68,7 +69,8 @@ def reading(message: Message) -> Reading:
     if message.role == "tool":
         return Reading(kind="tool-results")
     if message.role in ("system", "developer"):
-        return Reading(kind="context", injected=everything)
+        is_stopped = texts.joined(message.parts).startswith(_ABORTED)
+        return Reading(kind="context", injected=everything, is_interruption=is_stopped)
     if is_compaction_trigger(message):
         return Reading(kind="instruction")
     if message.name is not None:

@@ -260,6 +260,9 @@ def test_a_review_is_a_thread_without_a_name():
         ({"request_kind": ""}, {"generates": False}, "prewarm"),
         ({"request_kind": ""}, {"operation": "compact"}, "compaction"),
         (CHILD | {"request_kind": "prewarm"}, {}, "prewarm"),
+        ({"thread_source": "thread_title"}, {}, "title"),
+        ({"thread_source": "a-new-one"}, {}, "side"),
+        ({"thread_source": ""}, {}, "main"),
         ({"subagent_kind": "review"}, {}, "subagent"),
         ({"subagent_kind": "guardian"}, {}, "classifier"),
         ({"subagent_kind": "memory_consolidation"}, {}, "memory"),
@@ -367,6 +370,10 @@ CASES = {
         user("<turn_aborted>\nThe user stopped it.\n</turn_aborted>"),
         Reading(kind="context", injected=(0,), is_interruption=True),
     ),
+    "aborted, told by the developer": (
+        developer("<turn_aborted>\nThe turn was stopped.\n</turn_aborted>"),
+        Reading(kind="context", injected=(0,), is_interruption=True),
+    ),
     "shell of the user": (
         user("<user_shell_command>\nls\n</user_shell_command>"),
         Reading(kind="command"),
@@ -396,6 +403,7 @@ def test_messages(case):
             "No",
             True,
         ),
+        ((user("Fix it"), developer("<turn_aborted>x</turn_aborted>"), user("No")), "No", True),
         ((user("Fix it"), results(tool_result("ok")), user(ENVIRONMENT)), None, False),
         ((), None, False),
     ],
