@@ -6,6 +6,7 @@ order in which the flows were completed. It has no chunk clock; a recorder that 
 list of [Unix seconds, bytes] into the flow's metadata as `chunk_times`, and that is taken up.
 """
 
+import gc
 import io
 import mmap
 import re
@@ -28,6 +29,7 @@ FLOW_BYTES = 2 * BODY_BYTES + (16 << 20)  # of one flow in the file; it is parse
 
 _CLIENT_LEFT = ("Client disconnected.", "EOF")
 _CHUNK_TIMES = "chunk_times"
+_LARGE_BYTES = 16 << 20
 _LENGTH = re.compile(rb"([0-9]{1,12}):")
 _SAID_BYTES = 200  # of what mitmproxy says of a flow that it cannot read
 
@@ -61,6 +63,10 @@ class FlowFile:
                 window.at = end
                 item = _passed(window, number, error)
             yield item
+            del item
+            if window.at - begun > _LARGE_BYTES:
+                # mitmproxy leaves flows in cycles, so two large ones would be in memory at once.
+                gc.collect()
             number += 1
 
 
