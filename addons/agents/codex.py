@@ -9,7 +9,8 @@ from the body only. `session` is the root thread, `thread` this one; a subagent 
 import re
 from collections.abc import Iterator, Sequence
 
-from addons.agents import arguments, codex_reading, codex_tools, texts
+from addons.agents import codex_reading, codex_tools, texts
+from addons.agents.codex_said import TURN_METADATA, Said, client_metadata
 from addons.agents.contract import (
     Call,
     CallMeaning,
@@ -20,7 +21,6 @@ from addons.agents.contract import (
     ToolMeaning,
 )
 from addons.wire.contract import Head
-from addons.wire.fields import Object, read_object, read_text
 from storage.decoded import (
     Asked,
     Message,
@@ -33,8 +33,7 @@ from storage.decoded import (
 
 # codex_exec, codex_cli_rs, codex-tui, codex_vscode, Codex Desktop
 _USER_AGENT = re.compile(r"codex[\w -]*/(\d[\w.+-]*)", re.IGNORECASE)
-_TURN_METADATA = "x-codex-turn-metadata"
-_BODY_MARKS = (_TURN_METADATA, "x-codex-installation-id", "x-codex-window-id")
+_BODY_MARKS = (TURN_METADATA, "x-codex-installation-id", "x-codex-window-id")
 _SYSTEM = (
     "You are Codex,",  # 0.104 and 0.169, in `instructions` or in the first developer message
     "You are a coding agent running in the Codex CLI",  # older, not seen
@@ -51,21 +50,20 @@ _PURPOSES: dict[str, RequestClass] = {
     "memory_consolidation": "memory",
     "guardian": "classifier",
 }
-# `thread_source` of threads beside the user's: `thread_title` has a session of its own, with nothing
-# that leads to the thread that it names (0.169 at a terminal).
+# `thread_source`. A `thread_title` (0.169 at a terminal) has a session of its own; nothing leads to
+# the thread that it names.
 _SOURCES: dict[str, RequestClass] = {
     "user": "main",
     "subagent": "main",
     "thread_title": "title",
-} | _PURPOSES
-_ROOT_NAME = "/root"
+    **_PURPOSES,
+}
 _SPAWNED = ("collab_spawn", "thread_spawn")
 _CHECKPOINT = "You are performing a CONTEXT CHECKPOINT COMPACTION"
 
 _CWD = re.compile(r"<cwd>([^<]+)</cwd>")
 _COLLABORATION = re.compile(r"<collaboration_mode>\s*#+ *(?:Collaboration Mode: *)?(\w+)")
 _SANDBOX = re.compile(r"`sandbox_mode` is `([\w-]+)`")
-_USER_INFO = re.compile(r"//[^/@\s]*@")  # of a remote's URL: may be a credential
 
 
 class Codex:
@@ -77,16 +75,16 @@ class Codex:
     def matches(self, head: Head) -> bool:
         originator = (head.header("originator") or "").lower()
         agent = _USER_AGENT.match(head.header("user-agent") or "")
-        return bool(agent) or originator.startswith("codex") or bool(head.header(_TURN_METADATA))
+        return bool(agent) or originator.startswith("codex") or bool(head.header(TURN_METADATA))
 
     def recognises(self, head: Head, asked: Asked) -> bool:
-        metadata = _client_metadata(asked)
+        metadata = client_metadata(asked)
         if any(mark in metadata for mark in _BODY_MARKS):
             return True
         return texts.system(asked).lstrip().startswith(_SYSTEM)
 
     def hints(self, call: Call) -> Hints:
-        said = _Said(call)
+        said = Said(call)
         asked = call.asked
         what = _request_class(said, asked)
         prompt = self.prompt(asked) if what == "main" else None
@@ -143,86 +141,7 @@ class Codex:
 AGENT = Codex()
 
 
-class _Said:
-    """What the call says of itself, from its body first and then from its headers."""
-
-    def __init__(self, call: Call) -> None:
-        head = call.head
-        self._head = head
-        self._body = _client_metadata(call.asked)
-        self._turn = read_object(arguments.text(self._body, _TURN_METADATA)) or {}
-        if not self._turn:
-            self._turn = read_object(head.header(_TURN_METADATA)) or {}
-            if head.is_websocket:
-                self._turn = {key: self._turn[key] for key in _LASTING if key in self._turn}
-        self.inferred: tuple[str, ...] = ()
-        self.session = self._one("session_id", "session-id", "session_id")
-        self.thread = self._one("thread_id", "thread-id") or self.session
-        if self.session is None:
-            self._guess_session(call.asked)
-        self.parent = self._one("parent_thread_id", "x-codex-parent-thread-id")
-        self.purpose = self._one("subagent_kind", "x-openai-subagent")
-        self.source = self.turn("thread_source")
-        # A thread that Codex starts by itself (a review) keeps its parent's name.
-        self.name = name if (name := self.turn("agent_name")) != _ROOT_NAME else None
-        self.kind = self.turn("request_kind")
-        compaction = read_object(self._turn.get("compaction")) or {}
-        self.compaction = arguments.text(compaction, "trigger") or "unknown"
-
-    def _guess_session(self, asked: Asked) -> None:
-        """0.104 has it in a header only; its cache key was seen to be the same."""
-        key = read_text((read_object(asked.fields_json) or {}).get("prompt_cache_key"))
-        self.session = key or None
-        self.thread = self.thread or self.session
-        self.inferred = ("conversation", "root") if self.session else ()
-
-    @property
-    def is_subagent(self) -> bool:
-        is_own = self.thread == self.session or self.source == "user"
-        return bool(self.parent or self.purpose) or self.source == "subagent" or not is_own
-
-    def turn(self, name: str) -> str | None:
-        return arguments.text(self._turn, name)
-
-    def _one(self, name: str, *headers: str) -> str | None:
-        """By its name in the body, in the turn's metadata, or by a header."""
-        return (
-            arguments.text(self._body, name, *headers)
-            or self.turn(name)
-            or next((value for header in headers if (value := self._head.header(header))), None)
-        )
-
-    def workspaces(self) -> Object:
-        return read_object(self._turn.get("workspaces")) or {}
-
-    def repository(self, cwd: str | None) -> str | None:
-        """The remote of the work tree that the directory is in."""
-        for path, raw in sorted(self.workspaces().items(), key=lambda item: -len(item[0])):
-            if cwd is None or f"{cwd}/".startswith(f"{path.rstrip('/')}/"):
-                remotes = read_object((read_object(raw) or {}).get("associated_remote_urls")) or {}
-                url = arguments.text(remotes, "origin", *remotes)
-                return _USER_INFO.sub("//", url) if url else None
-        return None
-
-
-# Of the metadata in a socket's own headers, what holds for all its turns.
-_LASTING = (
-    "session_id",
-    "thread_id",
-    "agent_name",
-    "parent_thread_id",
-    "subagent_kind",
-    "thread_source",
-    "workspaces",
-)
-
-
-def _client_metadata(asked: Asked) -> Object:
-    fields = read_object(asked.fields_json) or {}
-    return read_object(fields.get("client_metadata")) or {}
-
-
-def _request_class(said: _Said, asked: Asked) -> RequestClass:
+def _request_class(said: Said, asked: Asked) -> RequestClass:
     if asked.operation != "generate":
         return "compaction" if asked.operation == "compact" else "side"
     what: RequestClass
@@ -256,7 +175,7 @@ def _task(asked: Asked) -> str | None:
     )
 
 
-def _directory(said: _Said, asked: Asked) -> tuple[str | None, bool]:
+def _directory(said: Said, asked: Asked) -> tuple[str | None, bool]:
     """Stated with the first prompt and whenever it changes; else the work tree, if it is one."""
     for message in reversed(asked.messages):
         text = texts.joined(message.parts).lstrip() if message.role == "user" else ""
