@@ -283,6 +283,14 @@ def test_a_stream_that_stops_without_done_is_whole_when_its_choices_are():
     assert not streamed(*STREAMS["text"][:3], done=False).is_complete
 
 
+def test_a_choice_that_never_came_is_missed():
+    asked = {"model": "m", "messages": [], "n": 2}
+    stream = [chunk({"content": "one"}), chunk({}, "stop")]
+
+    assert not streamed(*stream, done=False, request=asked).is_complete
+    assert streamed(*stream, done=False).is_complete
+
+
 @pytest.mark.parametrize("name", STREAMS)
 def test_cut_at_every_event_it_gives_what_it_held(name):
     pieces = events(*STREAMS[name])

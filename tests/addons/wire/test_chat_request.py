@@ -165,6 +165,19 @@ def test_blocks_of_a_user_message():
     assert (video.media, video.url) == ("video", "https://a.test/d.mp4")
 
 
+def test_a_data_url_that_is_no_base64_has_no_known_size():
+    url = "data:image/svg+xml,%3Csvg/%3E"
+    (drawn,) = message(
+        role="user", content=[{"type": "image_url", "image_url": {"url": url}}]
+    ).parts
+
+    assert drawn == MediaPart(
+        media="image",
+        media_type="image/svg+xml",
+        digest=hashlib.sha256(url.encode()).digest(),
+    )
+
+
 def test_an_assistant_message_with_everything():
     found = message(
         role="assistant",
