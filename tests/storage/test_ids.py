@@ -57,3 +57,21 @@ def test_bytes_and_text_are_one_and_the_same(value):
 def test_what_is_no_id_is_refused(wrong):
     with pytest.raises(ValueError):
         ids.raw(wrong)
+
+
+NS = st.integers(0, (1 << 62) - 1)
+
+
+@given(first=NS, second=NS, numbers=st.tuples(st.integers(0, 9999), st.integers(0, 9999)))
+def test_ids_of_the_past_sort_by_their_time_and_then_by_their_number(first, second, numbers):
+    one, other = (ids.at(*facts, "a") for facts in zip((first, second), numbers, strict=True))
+    facts = ((first, numbers[0]), (second, numbers[1]))
+    assert (one < other) == (facts[0] < facts[1])
+    assert (one == other) == (facts[0] == facts[1])
+
+
+def test_an_id_of_the_past_is_a_uuid_of_version_7_of_that_moment():
+    found = uuid.UUID(bytes=ids.at(1_795_000_000_123_456_789, 7, "a"))
+    assert (found.version, found.variant) == (7, uuid.RFC_4122)
+    assert found.int >> 80 == 1_795_000_000_123
+    assert ids.at(1, 2, "a") == ids.at(1, 2, "a") != ids.at(1, 2, "b")

@@ -265,3 +265,8 @@ def test_any_json_keeps_its_shape(value, ascii_only, indent):
 @given(st.binary(max_size=200), st.sampled_from([None, "gzip", "br", "zstd", "x"]))
 def test_any_bytes_keep_their_length(body, coding):
     assert len(cut(body, None, coding).data) == len(body)
+
+
+@pytest.mark.parametrize("body", [b'{"access_token": "*****", "a": ["*"]}', b"code=***", b"****"])
+def test_stars_that_another_recorder_left_are_no_secret(body):
+    assert redactor().credential_body("response", None, None, body).cuts == ()

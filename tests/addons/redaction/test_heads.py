@@ -165,3 +165,22 @@ def test_any_head_keeps_its_length_and_a_second_pass_finds_only_stars(target, he
         end = cut.offset_bytes + cut.length_bytes
         assert end <= len(value)
         assert clean[cut.offset_bytes : end] == b"*" * cut.length_bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"Authorization", b"Bearer *********************"),
+        (b"X-Api-Key", b"************************"),
+        (b"Cookie", b"a=*****************; b=**"),
+        (b"Set-Cookie", b"a=*****************; Path=/"),
+        (b"Location", b"/x?token=*****************"),
+    ],
+)
+def test_stars_that_another_recorder_left_are_no_secret(name, value):
+    found = redactor()
+    head = found.request_head(b"/?key=********************", ((name, value),))
+    assert head.headers == ((name, value),)
+    assert head.cuts == ()
+    text = b"** " + b"*" * 40 + b" **"
+    assert found.text(text).cuts == ()
