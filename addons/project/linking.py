@@ -10,9 +10,9 @@ from storage.projection.writing import Tables
 
 def link(tables: Tables, child: ConversationRow) -> None:
     """A subagent's conversation is new or changed: find the call that started it."""
+    _by_word(tables, child)
     if child.spawn_digest is not None:
         _by_task(tables, child.spawn_digest)
-    _by_word(tables, tables.conversation(child.id) or child)
 
 
 def link_calls(tables: Tables, calls: Iterable[ToolCallRow]) -> None:
@@ -31,7 +31,9 @@ def _by_word(tables: Tables, child: ConversationRow) -> None:
         return
     calls = _spawns(tables, child)
     for call in calls:
-        is_named = child.subagent_name is not None and child.subagent_name == call.spawn_name
+        # Codex names a subagent by a path: "/root/counter" was started as "counter".
+        name = (child.subagent_name or "").rpartition("/")[2]
+        is_named = bool(name) and name == call.spawn_name
         is_called = child.spawn_call_id is not None and child.spawn_call_id == call.call_id
         if call.child == child.id or is_called or is_named:
             _set(tables, child, call)
@@ -52,9 +54,10 @@ def _by_task(tables: Tables, digest: bytes) -> None:
     children = tables.children(spawn_digest=digest)
     calls = tables.spawns(digest)
     sessions = {call.conversation_id: _session(tables, call) for call in calls}
-    told = {call.child for call in calls if call.child}
+    # An id that a result names counts where there is such a conversation (yet).
+    told = {call.child for call in calls if call.child and tables.conversation(call.child)}
     children = [child for child in children if child.id not in told]
-    calls = [call for call in calls if call.child is None]
+    calls = [call for call in calls if call.child not in told]
     for session in sorted({child.session_id for child in children}):
         fitting = [call for call in calls if sessions[call.conversation_id] == session]
         waiting = [child for child in children if child.session_id == session]

@@ -10,6 +10,7 @@ from storage.projection.shapes import TaskRow, ToolCallRow
 from storage.projection.writing import Tables
 
 _KINDS = ("todo", "plan")
+_KEYS = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
 def renew(tables: Tables, agent: Agent, conversation_id: str) -> None:
@@ -58,12 +59,20 @@ def _changed(
         "status": change.status,
         "active_form": change.active_form,
         "owner": change.owner,
-        "blocked_by": None if change.blocked_by is None else _pack(change.blocked_by),
-        "blocks": None if change.blocks is None else _pack(change.blocks),
+        "blocked_by": _linked(row.blocked_by, change.blocked_by, change),
+        "blocks": _linked(row.blocks, change.blocks, change),
         "metadata_json": change.metadata_json,
     }
     changes = {name: value for name, value in stated.items() if value is not None}
     return msgspec.structs.replace(row, updated_turn=turn_id, **changes)
+
+
+def _linked(before: bytes, stated: tuple[str, ...] | None, change: TaskChange) -> bytes | None:
+    """A change of one task adds to its links; a whole new list states them."""
+    if stated is None:
+        return None
+    known: tuple[str, ...] = () if change.replaces_all else _KEYS.decode(before)
+    return _pack(tuple(dict.fromkeys((*known, *stated))))
 
 
 def _pack(keys: tuple[str, ...]) -> bytes:

@@ -85,6 +85,7 @@ class ConversationRow(Row, kw_only=True):
     spawn_digest: bytes | None
     marks: bytes
     turn_count: int
+    thread_turns: int
     prompt_count: int
     message_count: int
     tool_call_count: int

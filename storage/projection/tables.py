@@ -118,6 +118,8 @@ _TABLES = (
         spawn_digest    blob,              -- or the digest of the task's text
         marks           blob not null,     -- msgpack map: which turn said each of the fields above
         turn_count      integer not null,  -- of every class
+        thread_turns    integer not null default 0,  -- of the thread itself: main, subagent and
+                                           -- compaction; 0: only calls beside one (titles)
         prompt_count    integer not null,
         message_count   integer not null,  -- without injected ones
         tool_call_count integer not null,

@@ -190,7 +190,13 @@ class Tables:
     def count(self, quarter: int, conversation_id: str, model: str, sums: Sums) -> None:
         """Add to the counters of a quarter of an hour, and to those of its day."""
         names = Sums.__struct_fields__
-        adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
+        # Rounded, so that the order of adding does not show in the last digits.
+        adding = ", ".join(
+            f"{name} = round({name} + excluded.{name}, 9)"
+            if name == "cost_usd"
+            else f"{name} = {name} + excluded.{name}"
+            for name in names
+        )
         self._conn.execute(
             f"""
             insert into {self.prefix}quarters (quarter, conversation_id, model, {", ".join(names)})
