@@ -8,6 +8,7 @@ list of [Unix seconds, bytes] into the flow's metadata as `chunk_times`, and tha
 
 import gc
 import io
+import itertools
 import mmap
 import re
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,17 @@ from mitmproxy.io import FlowReader
 
 from addons import endings
 from addons.entrylog import Closing
-from addons.importing.exchange import Broken, Exchange, Half, Item, Message, Passed, Piece
+from addons.importing.exchange import (
+    LONGEST_NS,
+    Broken,
+    Exchange,
+    Half,
+    Item,
+    Message,
+    Passed,
+    Piece,
+    sound,
+)
 from addons.importing.writing import BODY_BYTES
 from addons.visits import shown
 from storage.records import ConnectionTimes, EntryOpened, Gap, Outcome, ResponseHead
@@ -102,9 +113,9 @@ class _Window(io.RawIOBase):
 def _item(window: _Window, number: int) -> Item:
     found = next(iter(FlowReader(window).stream()))  # type: ignore[arg-type]
     if isinstance(found, http.HTTPFlow):
-        return _http(found, number, window.at)
+        return sound(_http(found, number, window.at))
     if isinstance(found, tcp.TCPFlow):
-        return _tcp(found, number, window.at)
+        return sound(_tcp(found, number, window.at))
     return Passed(number=number, at_bytes=window.at, reason=f"{found.type} is not recorded")
 
 
@@ -180,13 +191,13 @@ def _pieces(body: bytes, clock: Any, started_ns: int) -> Iterable[Piece]:
         ticks = []
     if sum(size for _, size in ticks) != len(body) or any(size < 0 for _, size in ticks):
         return [Piece(body, None)]
-    return _clocked(body, ticks, started_ns)
+    moments = itertools.accumulate((_offset(at, started_ns) or 0 for at, _ in ticks), max)
+    return _clocked(body, list(zip(moments, (size for _, size in ticks), strict=True)))
 
 
-def _clocked(body: bytes, ticks: list[tuple[float, int]], started_ns: int) -> Iterator[Piece]:
-    at = offset_ns = 0
-    for moment, size in ticks:
-        offset_ns = max(offset_ns, _ns(moment) - started_ns)  # it was rounded
+def _clocked(body: bytes, ticks: list[tuple[int, int]]) -> Iterator[Piece]:
+    at = 0
+    for offset_ns, size in ticks:
         yield Piece(body[at : at + size], offset_ns)
         at += size
 
@@ -194,8 +205,9 @@ def _clocked(body: bytes, ticks: list[tuple[float, int]], started_ns: int) -> It
 def _messages(socket: Any, started_ns: int) -> Iterator[Message]:
     offset_ns = 0
     for message in socket.messages:
-        offset_ns = max(offset_ns, _ns(message.timestamp) - started_ns)
-        yield Message(offset_ns, message.from_client, int(message.type), message.content)
+        offset_ns = max(offset_ns, _offset(message.timestamp, started_ns) or 0)
+        data = msgspec.convert(message.content, bytes)
+        yield Message(offset_ns, bool(message.from_client), int(message.type), data)
 
 
 def _gaps(found: http.HTTPFlow) -> tuple[Gap, ...]:
@@ -326,4 +338,6 @@ def _ns(unix_seconds: float) -> int:
 
 
 def _offset(unix_seconds: float | None, started_ns: int) -> int | None:
-    return None if unix_seconds is None else max(_ns(unix_seconds) - started_ns, 0)
+    if unix_seconds is None:
+        return None
+    return min(max(_ns(unix_seconds) - started_ns, 0), LONGEST_NS)

@@ -32,14 +32,19 @@ async def received(
     """
     path = folder / f".upload-{ids.new()}{files.FRESH_SUFFIX}"
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as out:
-            name = await _received(request, out)
+        name = await _written(request, path)
         yield path, name
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
     finally:
         path.unlink(missing_ok=True)
+
+
+async def _written(request: Request[Any, Any, Any], path: Path) -> str:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            return await _received(request, out)
+    except OSError as error:
+        raise StoreError(f"{path} could not be written: {error.strerror}") from error
 
 
 async def _received(request: Request[Any, Any, Any], out: BinaryIO) -> str:

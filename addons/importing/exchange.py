@@ -8,6 +8,8 @@ import msgspec
 from addons.entrylog import Closing
 from storage.records import Cut, EntryOpened, Gap, ResponseHead
 
+LONGEST_NS = 1 << 62
+
 
 class Piece(NamedTuple):
     """Bytes of a body; `offset_ns` None: the file does not say when they crossed."""
@@ -55,6 +57,22 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     closing: Closing
     id: str | None = None  # that the file gives it
     continues: str | None = None  # the same, of another entry
+
+
+def sound(exchange: Exchange) -> Exchange:
+    """
+    The exchange, if its records can be written: a file may hold numbers and types of any kind.
+
+    Raises msgspec.ValidationError or OverflowError.
+    """
+    for one in (exchange.opened, exchange.head):
+        if one is not None:
+            msgspec.msgpack.decode(msgspec.msgpack.encode(one), type=type(one))
+    msgspec.msgpack.decode(msgspec.msgpack.encode(exchange.closing), type=Closing)
+    for moment_ns in (exchange.opened.started_ns, exchange.closed_ns):
+        if not 0 <= moment_ns < LONGEST_NS:
+            raise OverflowError(f"a time is out of range ({moment_ns})")
+    return exchange
 
 
 class Passed(msgspec.Struct, frozen=True, kw_only=True):

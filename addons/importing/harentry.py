@@ -58,7 +58,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    status: int | None = None  # 0: no answer
+    status: Annotated[int, Meta(ge=0, le=999)] | None = None  # 0: no answer
     status_text: str | None = msgspec.field(default=None, name="statusText")
     http_version: str | None = msgspec.field(default=None, name="httpVersion")
     headers: list[Named | tuple[str, str]] = []
@@ -80,7 +80,7 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Close(msgspec.Struct, frozen=True, kw_only=True):
-    code: int | None = None
+    code: Annotated[int, Meta(ge=0, le=65535)] | None = None
     reason: str | None = None
 
 

@@ -1,5 +1,7 @@
 """Flow files that mitmproxy itself has written, imported and asked for again."""
 
+import json
+
 import mitmproxy.test.tflow as make
 import pytest
 from mitmproxy import flow, http
@@ -235,3 +237,27 @@ def test_nothing_at_all_is_said(house):
     with pytest.raises(Unreadable, match="flow 1 is cut off or damaged, at byte 0"):
         house.bring(b"12:abc", "a.mitm")
     assert house.sessions() == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda found: setattr(found.response, "status_code", 1 << 70),
+        lambda found: setattr(found.request, "timestamp_start", 1e300),
+        lambda found: setattr(found.request, "timestamp_start", -5.0),
+        lambda found: setattr(found.server_conn, "peername", ("a", 1 << 70)),
+        lambda found: setattr(found.request.data, "headers", http.Headers([(b"a", b"b")])),
+        lambda found: found.metadata.update(chunk_times=[[1e300, 5]]),
+        lambda found: found.metadata.update(chunk_times=[[float("nan"), 5]]),
+        lambda found: setattr(found.request, "port", -1),
+    ],
+    ids=["status", "far", "before", "peer", "fine", "clock", "nan", "port"],
+)
+def test_numbers_beyond_all_bounds_are_survived(house, spoil):
+    odd = exchange()
+    spoil(odd)
+    found = house.bring(flows(odd, exchange()), "a.mitm")
+    assert found.imported >= 1
+    assert (found.total, found.fault) == (2, None)
+    assert house.store.read().execute("select reason from quarantine").fetchall() == []
+    assert json.loads(house.exported(found.session_id))
