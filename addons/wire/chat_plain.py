@@ -59,8 +59,6 @@ def message(raw: bytes, digest: bytes) -> Message | None:
         return None
     if said.role == "tool":
         return _result(said, digest)
-    if said.tool_call_id is not None:
-        return None
     return Message(role=said.role, parts=_parts(said), raw_digest=digest)
 
 

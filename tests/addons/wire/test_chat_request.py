@@ -202,6 +202,15 @@ def test_an_assistant_message_with_everything():
     )
 
 
+def test_citations_of_a_block_stand_before_those_of_the_message():
+    cited = [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "annotations": [1]}]
+
+    first, last = message(role="assistant", content=cited, annotations=[2]).parts
+    assert (first.citations_json, last.citations_json) == (None, b"[1]")
+    (only,) = message(role="assistant", content="a", annotations=[2]).parts
+    assert only.citations_json == b"[2]"
+
+
 def test_reasoning_by_its_other_names():
     assert message(role="assistant", reasoning="a", reasoning_content="a").parts == (
         ThinkingPart(text="a"),

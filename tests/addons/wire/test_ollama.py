@@ -21,6 +21,7 @@ from storage.decoded import (
 from tests.addons.wire import feeding
 
 AT = {"model": "qwen3:8b", "created_at": "2026-11-20T08:00:00.1Z"}
+LATER = {**AT, "created_at": "2026-11-20T08:00:05.1Z"}
 DONE = {
     "done": True,
     "done_reason": "stop",
@@ -51,7 +52,7 @@ CHAT = [
             }
         ]
     ),
-    {**AT, "message": {"role": "assistant", "content": ""}, **DONE},
+    {**LATER, "message": {"role": "assistant", "content": ""}, **DONE},
 ]
 GENERATE = [
     {**AT, "response": "", "thinking": "Blue?", "done": False},
@@ -148,6 +149,24 @@ def test_a_call_is_whole_with_its_line():
     assert [each.kind for each in changes if isinstance(each, Delta)] == ["thinking"] * 2 + [
         "text"
     ] * 2
+
+
+def test_the_last_part_is_whole_with_the_last_line():
+    changes = feeding.changes(DECODER, exchange(b"", path="/api/generate"), lines(*GENERATE))
+
+    done = [each for each in changes if isinstance(each, PartDone)]
+    assert [(each.part, each.at_ns // 1_000_000) for each in done] == [
+        (ThinkingPart(text="Blue?"), 3),
+        (TextPart(text="The sky scatters."), 5),
+    ]
+
+
+def test_a_last_line_without_figures():
+    last = {**LATER, "message": {"role": "assistant", "content": ""}, "done": True}
+    turn = feeding.turn(DECODER, exchange(b"".join(lines(say(content="a"), last))))
+
+    assert turn.is_complete
+    assert turn.answer.usage is None
 
 
 def test_generate_has_prompt_system_images_and_context():
