@@ -205,7 +205,8 @@ def part_of(row: ToolCallRow) -> ToolCallPart:
 
 
 _CALL_SIDE = (
-    "name", "namespace", "kind", "is_custom", "mcp_server", "mcp_tool", "skill", "turn_id", "message_id", "part",
+    "name", "namespace", "kind", "is_custom", "mcp_server", "mcp_tool", "skill", "turn_id",
+    "message_id", "part",
     "made", "called_ns", "spawn_digest", "spawn_name", "description", "command", "arguments",
 )  # fmt: skip
 _RESULT_SIDE = (
