@@ -6,6 +6,8 @@ can be read alone: varints in pairs, a chunk's moment and its size. The first mo
 an offset of the entry, each further one counts from that before (zigzag, for it may be negative).
 """
 
+from storage import varints
+
 RUN_CHUNKS = 256  # fixed, so that the runs of a body do not depend on how its records came
 
 
@@ -37,8 +39,8 @@ class Run:
 
     def append(self, offset_ns: int, size_bytes: int) -> None:
         delta = offset_ns - self.last_ns
-        _varint(self.data, delta << 1 if delta >= 0 else (-delta << 1) - 1)
-        _varint(self.data, size_bytes)
+        varints.put_signed(self.data, delta)
+        varints.put(self.data, size_bytes)
         self.last_ns = offset_ns
         self.count += 1
 
@@ -49,29 +51,10 @@ def decode(data: bytes) -> list[tuple[int, int]]:
     at = offset_ns = 0
     try:
         while at < len(data):
-            moved, at = _read(data, at)
-            size_bytes, at = _read(data, at)
-            offset_ns += -(moved + 1 >> 1) if moved & 1 else moved >> 1
+            moved, at = varints.take_signed(data, at)
+            size_bytes, at = varints.take(data, at)
+            offset_ns += moved
             chunks.append((offset_ns, size_bytes))
     except IndexError:
         raise ValueError("a chunk clock is cut short") from None
     return chunks
-
-
-def _varint(data: bytearray, value: int) -> None:
-    """7 bits a byte, lowest first; the high bit says that more follow."""
-    while value > 0x7F:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    data.append(value)
-
-
-def _read(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

@@ -25,6 +25,85 @@ def m002_projection(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m003_chunks(db: Database) -> None:
+    """
+    Bodies as numbered chunks in packs. Those of the first store are moved in the background.
+
+    Its tables get other names, and go when nothing is left in them (storage.moving).
+    """
+    for statement in _CHUNKS:
+        db.execute(statement)
+    (has_bodies,) = db.execute(
+        "select exists (select 1 from blocks) or exists (select 1 from first_bodies)"
+    ).fetchone()
+    if has_bodies:
+        db.execute("update numbering set is_moving = 1")
+    else:
+        for table in ("first_bodies", "first_released", "blocks"):
+            db.execute(f"drop table {table}")
+
+
+_CHUNKS = (
+    "alter table bodies rename to first_bodies",
+    "alter table released rename to first_released",
+    """
+    create table numbering (
+        one         integer primary key check (one = 1),
+        next_number integer not null,  -- of the next chunk; none is ever used twice
+        stamp       integer not null,  -- rises with every change of bodies
+        is_moving   integer not null default 0  -- 1: the tables of the first store are there
+    ) strict
+    """,
+    "insert into numbering (one, next_number, stamp) values (1, 1, 0)",
+    """
+    create table packs (               -- where chunks are: storage.packs
+        first      integer primary key,  -- number of its first chunk
+        count      integer not null,   -- of the numbers it stands for, those that are gone too
+        size_bytes integer not null,   -- plain
+        stage      integer not null,   -- 0 as it came, 1 joined, 2 joined and compressed well
+        is_dirty   integer not null default 0,  -- 1: holds chunks that nobody uses
+        token      integer not null,   -- of these bytes; another one when it is written again
+        uses       blob not null,      -- per chunk: in how many recipes it stands itself
+        sizes      blob not null       -- per chunk: size and CRC-32; then a CRC-32 of these
+    ) strict
+    """,
+    "create index packs_work on packs (first) where stage < 2 or is_dirty = 1",
+    """
+    create table packed (              -- apart, so that to count a use writes no long row
+        first integer primary key,     -- as packs.first
+        data  blob not null            -- zstd frame of its chunks, one behind the other
+    ) strict
+    """,
+    """
+    create table chunks (              -- to find a chunk again; only a hint
+        key    integer primary key,    -- first 64 bits of its SHA-256
+        number integer not null
+    ) strict
+    """,
+    """
+    create table bodies (
+        id         integer primary key,
+        digest     blob not null unique,  -- SHA-256 of the whole
+        size_bytes integer not null,
+        uses       integer not null,   -- entries and messages that point here; 0: about to go
+        depth      integer not null,   -- how many bases there are behind it at most
+        base       integer,            -- the body whose recipe this one copies from; NULL: none
+        recipe     blob not null       -- CRC-32, then storage.recipes
+    ) strict
+    """,
+    "create index bodies_base on bodies (base) where base is not null",
+    """
+    create table released (            -- what is to be let go of, a slice at a time
+        id   integer primary key,
+        body integer,                  -- a body that nobody uses; NULL: see runs
+        runs blob                      -- a recipe without base: these chunks lose one use each
+    ) strict
+    """,
+    "alter table pieces add column runs blob",  # chunks that were cut off, as released.runs
+    "alter table pieces add column size_bytes integer",  # of these chunks; NULL: see data
+)
+
 _PROJECTION = (
     # 1: a user or the first prompt named it; 0: an automatic session whose name may still change
     "alter table sessions add column is_named integer not null default 1",

@@ -1,0 +1,58 @@
+"""
+Where bytes are cut into chunks: by their content, so that a change moves only the cuts beside it.
+
+A cut comes where a rolling hash of the last bytes is zero. The hash of all places at once is
+arithmetic on one long integer, which runs at the speed of memory: each byte through a random table,
+then `h ^= h << 9`, `<< 18`, `<< 36`, so that every byte of `h` mixes the eight or nine before it.
+This needs no compiled code of ours (350 MB/s; bench/bodies.py measures it).
+"""
+
+import hashlib
+
+MIN_BYTES = 256
+MAX_BYTES = 4096
+
+# Of the hash's zeros, one in 256 bytes, those count whose neighbour is below this: one in 512.
+_NEIGHBOUR = 128
+_WINDOW_BYTES = 64 << 10
+_CONTEXT_BYTES = 16
+
+# Fixed for ever: with another table nothing would be cut as before.
+_GEAR = bytes(sorted(range(256), key=lambda byte: hashlib.sha256(bytes([byte])).digest()))
+
+
+class Cutter:
+    """The cuts of `data`, one by one; it looks only at the parts that it is asked about."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._hashes = b""
+        self._from = 0  # place in data of the first of the hashes
+        self._until = 0
+
+    def end(self, start: int) -> int:
+        """Where the chunk ends that begins at `start`. It depends on no byte before that."""
+        stop = min(start + MAX_BYTES, len(self._data))
+        if start + MIN_BYTES >= stop:
+            return stop
+        if start < self._from or stop > self._until:
+            self._look_at(start)
+        hashes, base = self._hashes, self._from
+        at = start + MIN_BYTES - base
+        while True:
+            at = hashes.find(0, at, stop - base)
+            if at < 0:
+                return stop
+            at += 1
+            if hashes[at - 2] < _NEIGHBOUR:
+                return base + at
+
+    def _look_at(self, start: int) -> None:
+        self._from = max(start - _CONTEXT_BYTES, 0)
+        self._until = min(start + _WINDOW_BYTES, len(self._data))
+        window = self._data[self._from : self._until].translate(_GEAR)
+        mixed = int.from_bytes(window, "little")
+        mixed ^= mixed << 9
+        mixed ^= mixed << 18
+        mixed ^= mixed << 36
+        self._hashes = mixed.to_bytes(len(window) + 8, "little")

@@ -1,0 +1,235 @@
+"""
+Writing packs: chunks in, uses counted, small packs joined, unused chunks out.
+
+Whatever is put together makes a small pack of its own at once (stage 0). A handful of these become
+one of 64 KB (stage 1) as soon as they are that much, and later the background joins those
+into well-compressed ones of 256 KB (stage 2). Each of these is one transaction: after a crash the
+old packs are there, or the new one.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+
+from sqlite_utils import Database
+
+from storage import database, packs
+from storage.errors import StoreError
+from storage.packs import PACK_BYTES, Pack
+from storage.recipes import Run
+
+_FRESH, _POOLED, _REPACKED = 0, 1, 2
+_LEVELS = (3, 3, 12)  # of zstd, by stage
+
+_POOL_BYTES = 64 << 10
+_FRESH_PACKS = 16  # a body is read from so many more packs at most
+_MOST_NUMBERS = 4096  # that a joined pack spans: what is gone counts too
+
+
+def key(chunk: bytes) -> int:
+    """What chunks are looked for by. Only a hint: who finds one compares the bytes."""
+    return int.from_bytes(sha256(chunk).digest()[:8], signed=True)
+
+
+def add(db: Database, first: int, chunks: Sequence[bytes]) -> None:
+    """Store new chunks under the numbers from `first` on, with one use each."""
+    start = size_bytes = 0
+    for index, chunk in enumerate(chunks, 1):
+        size_bytes += len(chunk)
+        if size_bytes >= PACK_BYTES or index == len(chunks):
+            _insert_chunks(db, first + start, chunks[start:index], size_bytes)
+            start, size_bytes = index, 0
+    db.conn.executemany(
+        "insert into chunks (key, number) values (?, ?) on conflict (key) do nothing",
+        [(key(chunk), number) for number, chunk in enumerate(chunks, first)],
+    )
+
+
+def count(db: Database, runs: Iterable[Run], change: int) -> None:
+    """Change the uses of chunks; those that come to none are left to `sweep`."""
+    for first, numbers in runs:
+        stop = first + numbers
+        while first < stop:
+            first = _count_in_pack(db, first, stop, change)
+
+
+def count_some(db: Database, first: int, numbers: int) -> int:
+    """One use less of the chunks from `first` on that lie in one pack; how many these are."""
+    return _count_in_pack(db, first, first + numbers, -1) - first
+
+
+def sweep(db: Database) -> Iterator[None]:
+    """Write packs again without the chunks that nobody uses. Yields after each pack."""
+    while True:
+        row = db.execute(
+            "select first, count, stage, uses from packs where is_dirty = 1 limit 1"
+        ).fetchone()
+        if row is None:
+            return
+        first, numbers, stage, uses = row
+        _rewrite(db, first, stage, packs.unpack_uses(uses, numbers))
+        yield
+
+
+def pool(db: Database) -> None:
+    """Join the newest small packs if they are enough by now."""
+    rows = db.execute(
+        """
+        select first, size_bytes, stage, is_dirty from packs where stage < 2 or is_dirty = 1
+        order by first desc limit ?
+        """,
+        [_FRESH_PACKS],
+    ).fetchall()
+    fresh = []
+    for first, size_bytes, stage, is_dirty in rows:
+        if stage != _FRESH or is_dirty:
+            break
+        fresh.append((first, size_bytes))
+    total = sum(size_bytes for _, size_bytes in fresh)
+    if total >= _POOL_BYTES or len(fresh) >= _FRESH_PACKS:
+        stage = _POOLED if total >= _POOL_BYTES // 2 else _FRESH
+        _join(db, [first for first, _ in reversed(fresh)], stage)
+
+
+def repack(db: Database) -> bool:
+    """
+    Join one row of neighbours into a pack that is better compressed; False if there is none.
+
+    In a transaction of its own. What is at the end stays as it is until more has come.
+    """
+    group = _group(db)
+    if group is None:
+        return False
+    with database.write(db):
+        _join(db, group, _REPACKED)
+    return True
+
+
+def _group(db: Database) -> list[int] | None:
+    rows = db.execute(
+        """
+        select first, size_bytes, count, stage, is_dirty from packs
+        where stage < 2 or is_dirty = 1 order by first limit 4096
+        """
+    ).fetchall()
+    group: list[int] = []
+    size_bytes = 0
+    for first, more_bytes, numbers, stage, is_dirty in rows:
+        if stage == _REPACKED or is_dirty:
+            continue
+        if group and (first + numbers - group[0] > _MOST_NUMBERS or size_bytes >= PACK_BYTES):
+            return group
+        group.append(first)
+        size_bytes += more_bytes
+    return group if size_bytes >= PACK_BYTES else None
+
+
+# --- one pack -------------------------------------------------------------------------------------
+
+
+def _insert_chunks(db: Database, first: int, chunks: Sequence[bytes], size_bytes: int) -> None:
+    stage = _POOLED if size_bytes >= _POOL_BYTES else _FRESH
+    sizes, crcs = [len(chunk) for chunk in chunks], [zlib.crc32(chunk) for chunk in chunks]
+    _insert(db, first, stage, sizes, crcs, [1] * len(chunks), b"".join(chunks))
+
+
+def _insert(
+    db: Database, first: int, stage: int, sizes: Sequence[int], crcs: Sequence[int],
+    uses: Sequence[int], plain: bytes,
+) -> None:  # fmt: skip
+    db.execute(
+        """
+        insert into packs (first, count, size_bytes, stage, token, uses, sizes)
+        values (?, ?, ?, ?, ?, ?, ?)
+        """,
+        [first, len(sizes), len(plain), stage, packs.token(), packs.pack_uses(uses),
+         packs.directory(sizes, crcs)],
+    )  # fmt: skip
+    data = packs.compress(plain, _LEVELS[stage])
+    db.execute("insert into packed (first, data) values (?, ?)", [first, data])
+
+
+def _delete(db: Database, first: int) -> None:
+    db.execute("delete from packs where first = ?", [first])
+    db.execute("delete from packed where first = ?", [first])
+
+
+def _count_in_pack(db: Database, first: int, stop: int, change: int) -> int:
+    """Up to `stop`, or to the end of the pack; returns where to go on."""
+    row = db.execute(
+        "select first, count, uses from packs where first <= ? order by first desc limit 1", [first]
+    ).fetchone()
+    if row is None or first >= row[0] + row[1]:
+        following = db.execute("select min(first) from packs where first > ?", [first]).fetchone()
+        return stop if following[0] is None else min(stop, following[0])
+    at, numbers, data = row
+    uses = packs.unpack_uses(data, numbers)
+    stop = min(stop, at + numbers)
+    is_dirty = False
+    for index in range(first - at, stop - at):
+        uses[index] = max(uses[index] + change, 0)
+        is_dirty = is_dirty or not uses[index]
+    db.execute(
+        "update packs set uses = ?, is_dirty = max(is_dirty, ?) where first = ?",
+        [packs.pack_uses(uses), is_dirty, at],
+    )
+    return stop
+
+
+def _rewrite(db: Database, first: int, stage: int, uses: Sequence[int]) -> None:
+    try:
+        pack = packs.load(db.conn, first)
+    except StoreError:
+        pack = None  # nobody can read it, but bytes may be in it that have to go
+    _delete(db, first)
+    if pack is None:
+        return
+    dead = [index for index, number in enumerate(uses) if not number and pack.chunk(index)]
+    db.conn.executemany(
+        "delete from chunks where key = ? and number = ?",
+        [(key(pack.chunk(index)), first + index) for index in dead],
+    )
+    if any(uses):
+        _insert_parts(db, stage, [(pack, uses)])
+
+
+def _join(db: Database, firsts: Sequence[int], stage: int) -> None:
+    parts = []
+    for first in firsts:
+        row = db.execute("select count, uses from packs where first = ?", [first]).fetchone()
+        try:
+            pack = packs.load(db.conn, first)
+        except StoreError:
+            pack = None
+        if pack is None:
+            # It stays as it is, for `doctor` to show, and is not tried again.
+            db.execute("update packs set stage = ? where first = ?", [_REPACKED, first])
+            return
+        parts.append((pack, packs.unpack_uses(row[1], row[0])))
+    for first in firsts:
+        _delete(db, first)
+    _insert_parts(db, stage, parts)
+
+
+def _insert_parts(db: Database, stage: int, parts: Sequence[tuple[Pack, Sequence[int]]]) -> None:
+    """One pack of several; what nobody uses keeps its number and loses its bytes."""
+    start = parts[0][0].first
+    sizes: list[int] = []
+    crcs: list[int] = []
+    counts: list[int] = []
+    plain = []
+    for pack, uses in parts:
+        gap = pack.first - start - len(sizes)
+        sizes += [0] * gap
+        crcs += [0] * gap
+        counts += [0] * gap
+        for index, used in enumerate(uses):
+            chunk = pack.chunk(index) if used else b""
+            plain.append(chunk)
+            sizes.append(len(chunk))
+            # The old checksum, not one of these bytes: what is damaged stays known as such.
+            crcs.append(pack.crcs[index] if used else 0)
+            counts.append(used)
+    while counts and not counts[-1]:
+        del sizes[-1], crcs[-1], counts[-1]
+    _insert(db, start, stage, sizes, crcs, counts, b"".join(plain))

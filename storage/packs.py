@@ -1,0 +1,295 @@
+"""
+Packs: chunks compressed together, found by their numbers.
+
+Chunks are numbered as they come and never numbered again; a pack holds those of a range of numbers,
+one behind the other, as one zstd frame. It may be written again (`packing`): joined with
+its neighbours, or without the chunks that nobody uses any more. Then it gets a new token, and what
+was read under the old one is still right: a number stands for the same bytes for ever.
+
+A frame has a checksum of all its bytes, and a pack one of each chunk: so a flipped bit costs the
+chunks that it hits.
+"""
+
+import io
+import os
+import sqlite3
+import struct
+import threading
+import zlib
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import zstandard
+
+from storage.errors import StoreError
+from storage.recipes import Run
+
+PACK_BYTES = 256 << 10  # plain; a pack may be longer by a chunk
+
+_MOST_BYTES = 1 << 20  # a damaged size is not trusted with more memory
+_CACHED_BYTES = 24 << 20
+
+_local = threading.local()  # a (de)compressor must not be shared by threads
+
+
+class Missing(StoreError):
+    """A recipe names a chunk that is not there."""
+
+
+class Moved(StoreError):
+    """The chunk was packed anew since it was looked for: look again."""
+
+
+class Place(NamedTuple):
+    """Where chunks lie at present."""
+
+    first: int
+    count: int
+    token: int
+    size_bytes: int  # plain
+
+
+class Pack:
+    """The plain bytes of a pack, proved."""
+
+    __slots__ = ("bad", "count", "crcs", "first", "offsets", "plain", "token")
+
+    def __init__(
+        self, first: int, token: int, sizes: Sequence[int], crcs: Sequence[int], plain: bytes,
+        bad: frozenset[int] = frozenset(),
+    ) -> None:  # fmt: skip
+        self.first = first
+        self.token = token
+        self.count = len(sizes)
+        self.offsets = list(accumulate(sizes, initial=0))
+        self.crcs = crcs
+        self.plain = plain
+        self.bad = bad  # indexes of damaged chunks
+
+    def span(self, low: int, high: int, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of the chunks `low` to `high`, all counted in this pack."""
+        at = self.offsets[low]
+        if self.bad:
+            for index in range(low, high):
+                hit = self.offsets[index] < at + stop and self.offsets[index + 1] > at + start
+                if hit and index in self.bad:
+                    raise StoreError(f"chunk {self.first + index} is damaged")
+        return self.plain[at + start : at + stop]
+
+    def chunk(self, index: int) -> bytes:
+        return self.plain[self.offsets[index] : self.offsets[index + 1]]
+
+
+class Cache:
+    """Packs by their tokens, the least recently used ones forgotten."""
+
+    def __init__(self, most_bytes: int = _CACHED_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._packs: OrderedDict[int, Pack] = OrderedDict()
+        self._size_bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, token: int) -> Pack | None:
+        with self._lock:
+            found = self._packs.get(token)
+            if found is not None:
+                self._packs.move_to_end(token)
+            return found
+
+    def add(self, pack: Pack) -> None:
+        with self._lock:
+            if pack.token in self._packs:
+                return
+            self._packs[pack.token] = pack
+            self._size_bytes += len(pack.plain)
+            while self._size_bytes > self._most_bytes and len(self._packs) > 1:
+                _, gone = self._packs.popitem(last=False)
+                self._size_bytes -= len(gone.plain)
+
+
+_read = Cache()  # of all readers of the process
+
+
+class Reader:
+    """
+    Finds chunks by number. Makes its queries as it needs them, each for itself.
+
+    Without a `cache` every pack is read and proved anew.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, cache: Cache | None = _read) -> None:
+        self._conn = conn
+        self._cache = cache or Cache(0)
+        self._firsts: list[int] = []
+        self._places: list[Place] = []
+
+    def place(self, number: int) -> Place:
+        """Raises Missing."""
+        index = bisect_right(self._firsts, number) - 1
+        if index >= 0:
+            known = self._places[index]
+            if number < known.first + known.count:
+                return known
+        row = self._conn.execute(
+            """
+            select first, count, token, size_bytes from packs
+            where first <= ? order by first desc limit 1
+            """,
+            [number],
+        ).fetchone()
+        if row is None or number >= row[0] + row[1]:
+            raise Missing(f"chunk {number} is missing")
+        found = Place(*row)
+        self._firsts.insert(index + 1, found.first)
+        self._places.insert(index + 1, found)
+        return found
+
+    def pack(self, place: Place) -> Pack | None:
+        """The pack that lies there; None if it was written anew meanwhile."""
+        cached = self._cache.get(place.token)
+        if cached is not None:
+            return cached
+        found = load(self._conn, place.first)
+        if found is None or found.token != place.token:
+            self.forget()
+            return None
+        self._cache.add(found)
+        return found
+
+    def forget(self) -> None:
+        """Look for all places again."""
+        self._firsts.clear()
+        self._places.clear()
+
+    def sound(self, number: int) -> tuple[Pack, int] | None:
+        """The pack with this chunk, and its index there; None if it is gone or damaged."""
+        try:
+            place = self.place(number)
+        except Missing:
+            return None
+        try:
+            pack = self.pack(place)
+        except StoreError:
+            return None
+        if pack is None or number - place.first in pack.bad:
+            return None
+        return pack, number - place.first
+
+    def segments(self, runs: Sequence[Run]) -> Iterator[tuple[Place, int, int, int]]:
+        """Place, first index, last index and plain size of each stretch within one pack."""
+        for first, count in runs:
+            while count:
+                place = self.place(first)
+                low = first - place.first
+                taken = min(count, place.count - low)
+                yield place, low, low + taken, self._size_bytes(place, low, low + taken)
+                first, count = first + taken, count - taken
+
+    def _size_bytes(self, place: Place, low: int, high: int) -> int:
+        if high - low == place.count:
+            return place.size_bytes
+        pack = self.pack(place)
+        if pack is None:
+            raise Moved(f"chunk {place.first + low} lies elsewhere by now")
+        return pack.offsets[high] - pack.offsets[low]
+
+
+# --- a pack as it is stored -----------------------------------------------------------------------
+
+
+def load(conn: sqlite3.Connection, first: int) -> Pack | None:
+    """
+    Read and prove the pack that begins with this number; None if there is none.
+
+    Raises StoreError if nothing of it can be trusted; single damaged chunks are in `bad`.
+    """
+    row = conn.execute(
+        """
+        select p.token, p.sizes, d.data from packs p join packed d on d.first = p.first
+        where p.first = ?
+        """,
+        [first],
+    ).fetchone()
+    if row is None:
+        return None
+    token, directory, data = row
+    sizes, crcs = read_directory(directory, first)
+    size_bytes = sum(sizes)
+    try:
+        if size_bytes > _MOST_BYTES or zstandard.frame_content_size(data) != size_bytes:
+            raise zstandard.ZstdError("its frame tells another size")
+        plain = decompressor().decompress(data, max_output_size=size_bytes)
+        return Pack(first, token, sizes, crcs, plain)
+    except zstandard.ZstdError:
+        plain = _salvaged(data, size_bytes)
+    pack = Pack(first, token, sizes, crcs, plain)
+    pack.bad = frozenset(
+        index for index in range(pack.count) if zlib.crc32(pack.chunk(index)) != crcs[index]
+    )
+    return pack
+
+
+def directory(sizes: Sequence[int], crcs: Sequence[int]) -> bytes:
+    """Sizes of 2 bytes, checksums of 4, and a checksum of it all, little-endian."""
+    data = struct.pack(f"<{len(sizes)}H{len(crcs)}I", *sizes, *crcs)
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+def read_directory(data: bytes, first: int) -> tuple[Sequence[int], Sequence[int]]:
+    """Raises StoreError."""
+    count = (len(data) - 4) // 6
+    if len(data) != 6 * count + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        raise StoreError(f"the sizes of the chunks from {first} on are damaged")
+    values = struct.unpack_from(f"<{count}H{count}I", data)
+    return values[:count], values[count:]
+
+
+def pack_uses(uses: Sequence[int]) -> bytes:
+    """As many bytes each as the greatest needs."""
+    top = max(uses, default=0)
+    kind = "B" if top < 1 << 8 else "H" if top < 1 << 16 else "I"
+    return struct.pack(f"<{len(uses)}{kind}", *uses)
+
+
+def unpack_uses(data: bytes, count: int) -> list[int]:
+    kind = {1: "B", 2: "H", 4: "I"}[len(data) // count]
+    return list(struct.unpack(f"<{count}{kind}", data))
+
+
+def token() -> int:
+    """By chance, so that one of a transaction that was rolled back never comes again."""
+    return int.from_bytes(os.urandom(8)) >> 1
+
+
+def compress(plain: bytes, level: int) -> bytes:
+    compressors: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("levels", {})
+    found = compressors.get(level)
+    if found is None:
+        found = zstandard.ZstdCompressor(level=level, write_checksum=True)
+        compressors[level] = found
+    return found.compress(plain)
+
+
+def decompressor() -> zstandard.ZstdDecompressor:
+    found: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
+    if found is None:
+        found = _local.decompressor = zstandard.ZstdDecompressor()
+    return found
+
+
+def _salvaged(data: bytes, size_bytes: int) -> bytes:
+    """What a damaged frame still gives, zeros for the rest."""
+    plain = bytearray()
+    if size_bytes <= _MOST_BYTES:
+        # Without the checksum behind it: that is wrong, and each chunk has its own.
+        stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data[:-4]), read_size=64)
+        try:
+            while len(plain) < size_bytes and (piece := stream.read(256)):
+                plain += piece
+        except zstandard.ZstdError:
+            pass
+        return bytes(plain[:size_bytes]).ljust(size_bytes, b"\0")
+    raise StoreError("a pack claims to be longer than any is")
