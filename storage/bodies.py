@@ -41,7 +41,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 PIECE_BYTES = 256 << 10  # of a stream, and of a growing body's plain tail
 
-_MOST_DEPTH = 24  # bases behind a body: all their recipes are read with it
+_MOST_DEPTH = 12  # bases behind a body: all their recipes are read with it
 _TRIES = 5  # to read what is packed anew meanwhile
 
 
@@ -326,8 +326,8 @@ def _store(db: Database, body: Body, cut: list[Run], rest: bytes) -> None:
     """A new body, of which `cut` is stored as chunks, one use each, and `rest` is behind that."""
     memory, found = _cut(db, rest)
     held = recipes.joined([*cut, (found.first, len(found.fresh))])
-    numbers = [*_numbers(cut), *found.numbers]
-    base, depth, steps = _encode(db, memory, numbers)
+    runs = recipes.joined([*cut, *found.runs])
+    base, depth, steps = _encode(db, memory, runs)
     own = recipes.own(steps)
     if own != held:
         packing.count(db, own, 1)
@@ -340,7 +340,7 @@ def _store(db: Database, body: Body, cut: list[Run], rest: bytes) -> None:
         [body.digest, body.size_bytes, depth, base, _sealed(base, steps)],
     ).lastrowid
     assert body_id is not None
-    memory.remember(body_id, numbers)
+    memory.remember(body_id, runs)
 
 
 def _cut(db: Database, data: bytes, *, keep_last: bool = True) -> tuple[Memory, matching.Matched]:
@@ -348,8 +348,8 @@ def _cut(db: Database, data: bytes, *, keep_last: bool = True) -> tuple[Memory, 
     number, stamp = db.execute("select next_number, stamp from numbering").fetchone()
     memory = matching.memory(db, stamp)
     found = matching.match(db, memory, data, number)
-    if not keep_last and found.numbers.pop() == number + len(found.fresh) - 1:
-        found.fresh.pop()
+    if not keep_last:
+        found.leave_last()
     if found.fresh:
         packing.add(db, number, found.fresh)
         packing.pool(db)
@@ -362,25 +362,21 @@ def _cut(db: Database, data: bytes, *, keep_last: bool = True) -> tuple[Memory, 
 
 
 def _encode(
-    db: Database, memory: Memory, numbers: Sequence[int]
+    db: Database, memory: Memory, runs: list[Run]
 ) -> tuple[int | None, int, list[Step]]:
-    """Base, depth and steps of the shortest recipe that we know of."""
-    plain: list[Step] = [(False, first, count) for first, count in recipes.runs(numbers)]
-    base = matching.base(memory, numbers)
+    """Base, depth and steps of a short recipe."""
+    plain: list[Step] = [(False, first, count) for first, count in runs]
+    base = matching.base(memory, runs)
     if base is None:
         return None, 0, plain
     row = db.execute("select depth from bodies where id = ?", [base]).fetchone()
     if row is None or row[0] >= _MOST_DEPTH:
         return None, 0, plain
-    steps = recipes.against(numbers, memory.recent[base])
-    if len(recipes.pack(steps)) + 4 >= len(recipes.pack(plain)):
+    steps = recipes.against(runs, memory.recent[base])
+    # To depend on another body is worth it if that saves more than its name.
+    if len(steps) + 2 > len(plain):
         return None, 0, plain
     return base, row[0] + 1, steps
-
-
-def _numbers(runs: Sequence[Run]) -> Iterator[int]:
-    for start, count in runs:
-        yield from range(start, start + count)
 
 
 # --- removing ------------------------------------------------------------------------------------
@@ -557,7 +553,7 @@ class Growing:
             data = pieces.take_tail(db, self.entry_id, self.part) + data
             self._tail_bytes = 0
         _, found = _cut(db, data, keep_last=False)
-        own = recipes.runs(found.numbers)
+        own = found.runs
         held = recipes.joined([(found.first, len(found.fresh))])
         if own != held:
             packing.count(db, own, 1)

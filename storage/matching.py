@@ -1,25 +1,27 @@
 """
 Which chunks of new bytes are stored already.
 
-Agents send again what they sent before, so the chunk behind a known one is most likely the one that
-followed it the last time: that is a comparison of bytes, and neither hashed nor cut. Only where
+Agents send again what they sent before, so behind a known chunk most likely come those that
+followed it the last time: that is a comparison of bytes, and nothing is hashed or cut. Only where
 it fails the bytes are cut by their content, and each chunk is looked for by its key.
 
 What is in memory are hints: what they lead to is compared byte for byte.
 """
 
-import itertools
 import weakref
+from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from itertools import accumulate
 
 import msgspec
 from sqlite_utils import Database
 
-from storage import packing, packs
+from storage import packing, packs, recipes
 from storage.cutting import Cutter
+from storage.recipes import Run
 
-_RECENT_NUMBERS = 200_000  # of chunks, in the recipes of the recent bodies together
+_RECENT_CHUNKS = 200_000  # in the recipes of the recent bodies together
 _LONGEST = 16_384  # chunks; longer bodies are not remembered
 _KEYS = 200_000
 _CACHED_BYTES = 16 << 20
@@ -29,44 +31,58 @@ _ASKED = 32  # chunks of a body that choose its base
 
 
 class Matched(msgspec.Struct):
-    numbers: list[int]
-    fresh: list[bytes]  # chunks that are new; theirs are the numbers from `first` on
+    """Bytes as chunks; the new ones have the numbers from `first` on."""
+
     first: int
+    fresh: list[bytes] = []
+    runs: list[Run] = []
     last_at: int = 0  # where the last chunk begins
+
+    def leave_last(self) -> None:
+        """Without the last chunk: more may come behind it."""
+        start, count = self.runs.pop()
+        if count > 1:
+            self.runs.append((start, count - 1))
+        number = start + count - 1
+        is_used = any(start <= number < start + count for start, count in self.runs)
+        if number == self.first + len(self.fresh) - 1 and not is_used:
+            self.fresh.pop()
 
 
 class Memory:
     """What the writer of one database remembers between bodies."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         self.stamp = -1
         self.cache = packs.Cache(_CACHED_BYTES)
         self.keys: dict[int, int] = {}
-        self.recent: OrderedDict[int, list[int]] = OrderedDict()  # by id of body
-        self._owners: dict[int, int] = {}  # number -> body id and place in it
-        self._numbers = 0
+        self.recent: OrderedDict[int, list[Run]] = OrderedDict()  # by id of body
+        self._owners: dict[int, int] = {}  # number of a chunk -> id of body, and place in it
+        self._chunks = 0
 
-    def clear(self) -> None:
-        self.__init__()  # type: ignore[misc]
-
-    def remember(self, body_id: int, numbers: list[int]) -> None:
-        if len(numbers) > _LONGEST:
+    def remember(self, body_id: int, runs: list[Run]) -> None:
+        count = sum(count for _, count in runs)
+        if count > _LONGEST:
             return
-        self.recent[body_id] = numbers
-        base = body_id << _PLACE_BITS
-        self._owners.update(zip(numbers, range(base, base + len(numbers)), strict=True))
-        self._numbers += len(numbers)
-        while self._numbers > _RECENT_NUMBERS and len(self.recent) > 1:
+        self.recent[body_id] = runs
+        at = body_id << _PLACE_BITS
+        for first, size in runs:
+            self._owners.update(zip(range(first, first + size), range(at, at + size), strict=True))
+            at += size
+        self._chunks += count
+        while self._chunks > _RECENT_CHUNKS and len(self.recent) > 1:
             self.forget(next(iter(self.recent)))
 
     def forget(self, body_id: int) -> None:
         gone = self.recent.pop(body_id, None)
-        if gone is None:
-            return
-        self._numbers -= len(gone)
-        for number in gone:
-            if self._owners.get(number, -1) >> _PLACE_BITS == body_id:
-                del self._owners[number]
+        for first, count in gone or ():
+            self._chunks -= count
+            for number in range(first, first + count):
+                if self._owners.get(number, -1) >> _PLACE_BITS == body_id:
+                    del self._owners[number]
 
     def owner(self, number: int) -> tuple[int, int] | None:
         """The newest body with this chunk, and where in it."""
@@ -74,6 +90,18 @@ class Memory:
         if found is None:
             return None
         return found >> _PLACE_BITS, found & (1 << _PLACE_BITS) - 1
+
+    def following(self, number: int) -> list[Run]:
+        """What came behind this chunk the last time."""
+        found = self.owner(number)
+        if found is None:
+            return []
+        body_id, place = found
+        runs = self.recent[body_id]
+        ends = list(accumulate(count for _, count in runs))
+        index = bisect_right(ends, place)
+        first, count = runs[index]
+        return [(number + 1, first + count - number - 1), *runs[index + 1 :]]
 
 
 _memories: "weakref.WeakKeyDictionary[Database, Memory]" = weakref.WeakKeyDictionary()
@@ -103,7 +131,7 @@ class _Match:
         self._reader = packs.Reader(db.conn, known.cache)
         self._cutter = Cutter(data)
         self._fresh_keys: dict[int, int] = {}
-        self._found = Matched(numbers=[], fresh=[], first=first)
+        self._found = Matched(first=first)
 
     def run(self) -> Matched:
         at, data = 0, self._data
@@ -112,13 +140,11 @@ class _Match:
             chunk = data[at:end]
             key = packing.key(chunk)
             number = self._stored(key, chunk)
-            self._found.last_at = at
             if number is None:
-                self._found.numbers.append(self._new(key, chunk))
-                at = end
-            else:
-                self._found.numbers.append(number)
-                at = self._follow(number, end)
+                number = self._new(key, chunk)
+            recipes.append(self._found.runs, number, 1)
+            self._found.last_at = at
+            at = self._follow(number, end)
         return self._found
 
     def _stored(self, key: int, chunk: bytes) -> int | None:
@@ -151,32 +177,43 @@ class _Match:
 
     def _follow(self, number: int, at: int) -> int:
         """Take the chunks that follow as they did before; returns where that ends."""
-        owner = self._known.owner(number)
-        if owner is None:
-            return at
-        body_id, place = owner
-        order = self._known.recent[body_id]
-        data, size_bytes, numbers = self._data, len(self._data), self._found.numbers
-        pack: packs.Pack | None = None
-        index = 0
-        for number in itertools.islice(order, place + 1, None):
-            if at >= size_bytes:
-                break
-            # Most of what follows lies in the same pack: this loop is nearly all that ingest does.
-            index = number - pack.first if pack else -1
-            if pack is None or not 0 <= index < pack.count or pack.bad:
-                found = self._reader.sound(number)
-                if found is None:
-                    break
-                pack, index = found
-            low, high = pack.offsets[index], pack.offsets[index + 1]
-            end = at + high - low
-            if low == high or data[at:end] != pack.plain[low:high]:
-                break
-            numbers.append(number)
-            self._found.last_at = at
-            at = end
+        for first, count in self._known.following(number):
+            while count:
+                if at >= len(self._data):
+                    return at
+                taken, end = self._compare(first, count, at)
+                recipes.append(self._found.runs, first, taken[0])
+                at = end
+                if taken[0] < taken[1]:
+                    return at
+                first, count = first + taken[0], count - taken[0]
         return at
+
+    def _compare(self, first: int, count: int, at: int) -> tuple[tuple[int, int], int]:
+        """
+        How many of these chunks, as far as they lie in one pack, are what the data has at `at`.
+
+        Of how many, and where the data goes on, too.
+        """
+        found = self._reader.sound(first)
+        if found is None:
+            return (0, 1), at
+        pack, low = found
+        high = min(low + count, pack.count)
+        start = pack.offsets[low]
+        if pack.bad or pack.offsets[high] - start == 0:
+            return (0, 1), at
+        stop = at + pack.offsets[high] - start
+        if self._data[at:stop] == pack.plain[start : pack.offsets[high]]:
+            self._found.last_at = at + pack.offsets[high - 1] - start
+            return (high - low, high - low), stop
+        for index in range(low, high):
+            size = pack.offsets[index + 1] - pack.offsets[index]
+            if not size or self._data[at : at + size] != pack.chunk(index):
+                return (index - low, high - low), at
+            self._found.last_at = at
+            at += size
+        return (high - low, high - low), at
 
 
 def forget(db: Database, body_id: int) -> None:
@@ -186,10 +223,12 @@ def forget(db: Database, body_id: int) -> None:
         found.forget(body_id)
 
 
-def base(known: Memory, numbers: Sequence[int]) -> int | None:
+def base(known: Memory, runs: Sequence[Run]) -> int | None:
     """The recent body that holds most of these chunks; None if there is none."""
-    step = max(len(numbers) // _ASKED, 1)
-    votes = Counter(
-        owner[0] for number in numbers[::step] if (owner := known.owner(number)) is not None
-    )
+    step = max(len(runs) // _ASKED, 1)
+    votes: Counter[int] = Counter()
+    for first, count in runs[::step]:
+        owner = known.owner(first + count - 1)
+        if owner is not None:
+            votes[owner[0]] += 1
     return votes.most_common(1)[0][0] if votes else None

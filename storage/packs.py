@@ -125,6 +125,7 @@ class Reader:
         self._cache = cache or Cache(0)
         self._firsts: list[int] = []
         self._places: list[Place] = []
+        self._last: Pack | None = None  # most of what is read lies where the last chunk lay
 
     def place(self, number: int) -> Place:
         """Raises Missing."""
@@ -149,6 +150,13 @@ class Reader:
 
     def pack(self, place: Place) -> Pack | None:
         """The pack that lies there; None if it was written anew meanwhile."""
+        last = self._last
+        if last is not None and last.token == place.token:
+            return last
+        found = self._last = self._pack(place)
+        return found
+
+    def _pack(self, place: Place) -> Pack | None:
         cached = self._cache.get(place.token)
         if cached is not None:
             return cached
@@ -179,10 +187,16 @@ class Reader:
         return pack, number - place.first
 
     def segments(self, runs: Sequence[Run]) -> Iterator[tuple[Place, int, int, int]]:
-        """Place, first index, last index and plain size of each stretch within one pack."""
+        """
+        Place, first index, last index and plain size of each stretch within one pack.
+
+        Raises Missing, and Moved if a pack was written anew meanwhile.
+        """
+        place: Place | None = None
         for first, count in runs:
             while count:
-                place = self.place(first)
+                if place is None or not 0 <= first - place.first < place.count:
+                    place = self.place(first)
                 low = first - place.first
                 taken = min(count, place.count - low)
                 yield place, low, low + taken, self._size_bytes(place, low, low + taken)

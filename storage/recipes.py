@@ -10,10 +10,12 @@ where the former step of its kind ended. A copy begins at a place in the base's 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from storage import varints
+
+_COMPARED = 50_000  # chunks; what differs in more is not compared
 
 Run = tuple[int, int]  # number of the first chunk, how many
 Step = tuple[bool, int, int]  # whether it is copied, first chunk or place in the base, how many
@@ -52,51 +54,39 @@ def own(steps: Iterable[Step]) -> list[Run]:
     return [(first, count) for is_copy, first, count in steps if not is_copy]
 
 
-def runs(numbers: Iterable[int]) -> list[Run]:
-    found: list[Run] = []
-    first = count = 0
-    for number in numbers:
-        if count and number == first + count:
-            count += 1
-            continue
-        if count:
-            found.append((first, count))
-        first, count = number, 1
-    if count:
-        found.append((first, count))
-    return found
-
-
 def joined(parts: Iterable[Run]) -> list[Run]:
     """The same with neighbours as one."""
     found: list[Run] = []
     for first, count in parts:
-        if found and first == sum(found[-1]):
-            found[-1] = (found[-1][0], found[-1][1] + count)
-        elif count:
-            found.append((first, count))
+        append(found, first, count)
     return found
 
 
-def resolve(steps: Iterable[Step], base: Sequence[Run]) -> list[Run]:
-    """All runs of the recipe, given those of its base."""
-    found: list[Run] = []
-    ends = list(accumulate(count for _, count in base))
-    for is_copy, first, count in steps:
-        if is_copy:
-            found += _span(base, ends, first, first + count)
-        else:
-            found.append((first, count))
-    return joined(found)
+def append(runs: list[Run], first: int, count: int) -> None:
+    """Add chunks at the end."""
+    if runs and first == sum(runs[-1]):
+        runs[-1] = (runs[-1][0], runs[-1][1] + count)
+    elif count:
+        runs.append((first, count))
 
 
-def against(numbers: Sequence[int], base: Sequence[int]) -> list[Step]:
-    """A recipe for chunks that shares what it can with a base."""
-    places = {number: place for place, number in enumerate(base)}
-    steps: list[Step] = []
-    for number in numbers:
+def against(runs: Sequence[Run], base: Sequence[Run]) -> list[Step]:
+    """A recipe for these chunks that copies what it can from that of a base."""
+    same = next(
+        (n for n, (mine, its) in enumerate(zip(runs, base, strict=False)) if mine != its),
+        min(len(runs), len(base)),
+    )
+    copied = sum(count for _, count in base[:same])
+    steps: list[Step] = [(True, 0, copied)] if copied else []
+    if sum(count for _, count in [*runs[same:], *base[same:]]) > _COMPARED:
+        return steps + [(False, first, count) for first, count in runs[same:]]
+    # Behind what both begin with, chunk by chunk.
+    rest = list(_numbers(base[same:]))
+    places = {number: place for place, number in enumerate(rest, copied)}
+    for number in _numbers(runs[same:]):
         is_copy, first, count = steps[-1] if steps else (False, -1, 0)
-        if is_copy and first + count < len(base) and base[first + count] == number:
+        at = first + count - copied
+        if is_copy and at < len(rest) and rest[at] == number:
             steps[-1] = (True, first, count + 1)
             continue
         place = places.get(number)
@@ -128,13 +118,6 @@ def rebase(steps: Iterable[Step], base: Sequence[Step]) -> list[Step]:
     return found
 
 
-def _span(parts: Sequence[Run], ends: Sequence[int], start: int, stop: int) -> list[Run]:
-    found = []
-    for index in range(bisect_right(ends, start), len(parts)):
-        first, count = parts[index]
-        at = ends[index] - count
-        if at >= stop:
-            break
-        low, high = max(start - at, 0), min(stop - at, count)
-        found.append((first + low, high - low))
-    return found
+def _numbers(runs: Iterable[Run]) -> Iterator[int]:
+    for first, count in runs:
+        yield from range(first, first + count)

@@ -1,0 +1,168 @@
+"""
+Sessions as agents send them: the whole conversation again with every turn.
+
+The text is real (standard library sources), the rest is seeded: `cache_control` marks move with
+every turn, thinking carries random signatures, as it does on the wire.
+"""
+
+import base64
+import random
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+_SYSTEM_BYTES = 48_000
+_TOOLS = 24
+_TURN_BYTES = 3_900  # of text, per turn
+
+
+class Source:
+    """Real text in pieces, each given once."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+        self._random.shuffle(self._files)
+        self._text = ""
+
+    def text(self, size: int) -> str:
+        while len(self._text) < size:
+            self._text += self._files.pop().read_text("utf-8", "replace")
+        taken, self._text = self._text[:size], self._text[size:]
+        return taken
+
+    def signature(self, size: int = 300) -> str:
+        return base64.b64encode(self._random.randbytes(size)).decode()
+
+    def about(self, size: int) -> int:
+        return int(size * self._random.uniform(0.5, 1.5))
+
+
+class Agent:
+    """One conversation; each `turn` is a request body and the body of its answer."""
+
+    def __init__(self, seed: int, *, model: str = "claude-sonnet-4-5", shared: int = 0) -> None:
+        self._source = Source(seed)
+        self._model = model
+        # What sessions of one agent have in common comes from a source of its own.
+        common = Source(shared)
+        self._system = [
+            {"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}},
+            {
+                "type": "text",
+                "text": common.text(_SYSTEM_BYTES),
+                "cache_control": {"type": "ephemeral"},
+            },
+        ]
+        self._tools = [
+            {
+                "name": f"tool_{number}",
+                "description": common.text(1000),
+                "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}},
+            }
+            for number in range(_TOOLS)
+        ]
+        self._messages: list[dict[str, object]] = [
+            {"role": "user", "content": [{"type": "text", "text": self._source.text(2000)}]}
+        ]
+        self._number = 0
+
+    def turn(self) -> tuple[bytes, bytes]:
+        body = {
+            "model": self._model,
+            "max_tokens": 32000,
+            "system": self._system,
+            "tools": self._tools,
+            "messages": self._marked(),
+            "metadata": {"user_id": "user_0123456789abcdef"},
+            "stream": True,
+        }
+        request = msgspec.json.encode(body)
+        return request, self._answer()
+
+    def compact(self) -> None:
+        """Put a summary in the place of the conversation."""
+        self._messages = [
+            {"role": "user", "content": [{"type": "text", "text": self._source.text(6000)}]}
+        ]
+
+    def _marked(self) -> list[dict[str, object]]:
+        """The last two messages of the user bear the mark, so it moves each time."""
+        messages = list(self._messages)
+        for index in [i for i, m in enumerate(messages) if m["role"] == "user"][-2:]:
+            content = list(messages[index]["content"])  # type: ignore[call-overload]
+            content[-1] = {**content[-1], "cache_control": {"type": "ephemeral"}}
+            messages[index] = {**messages[index], "content": content}
+        return messages
+
+    def _answer(self) -> bytes:
+        source = self._source
+        self._number += 1
+        thought = source.text(source.about(400))
+        said = source.text(source.about(500))
+        call = {"path": source.text(60), "old": source.text(source.about(300))}
+        name = f"toolu_{source.signature(18)}"
+        self._messages += [
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": thought, "signature": source.signature()},
+                    {"type": "text", "text": said},
+                    {"type": "tool_use", "id": name, "name": "tool_1", "input": call},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": name,
+                        "content": source.text(source.about(_TURN_BYTES - 1800)),
+                    }
+                ],
+            },
+        ]
+        return b"".join(_events(thought + said))
+
+
+def _events(text: str) -> Iterator[bytes]:
+    for at in range(0, len(text), 12):
+        delta = {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": text[at : at + 12]},
+        }
+        yield b"event: content_block_delta\ndata: " + msgspec.json.encode(delta) + b"\n\n"
+
+
+def session(turns: int, seed: int = 1) -> Iterator[tuple[bytes, bytes]]:
+    agent = Agent(seed)
+    for _ in range(turns):
+        yield agent.turn()
+
+
+def interleaved(turns: int, seed: int = 1) -> Iterator[tuple[bytes, bytes]]:
+    """Two agents with prompts of their own, by turns."""
+    agents = [Agent(seed), Agent(seed + 1, shared=7)]
+    for number in range(turns):
+        yield agents[number % 2].turn()
+
+
+def compacted(turns: int, seed: int = 1, each: int = 80) -> Iterator[tuple[bytes, bytes]]:
+    """A summary replaces the conversation now and then; small side calls between."""
+    agent, side = Agent(seed), Agent(seed + 1, model="claude-haiku-4-5", shared=9)
+    for number in range(turns):
+        if number and number % each == 0:
+            agent.compact()
+        yield agent.turn()
+        if number % 10 == 0:
+            side.compact()
+            yield side.turn()
+
+
+def many(sessions: int, turns: int, seed: int = 1) -> Iterator[tuple[bytes, bytes]]:
+    """One agent's sessions, one after the other, on different work."""
+    for number in range(sessions):
+        yield from session(turns, seed + number)
