@@ -12,21 +12,30 @@ Bodies count their uses. One that nobody uses is out of sight at once; it goes a
 
 import hashlib
 import sqlite3
-import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
 from typing import Literal, get_args
 
 import msgspec
 from sqlite_utils import Database
 
-from storage import blocks, database, first, matching, packing, packs, pieces, recipes
-from storage.blocks import BLOCK_BYTES
+from storage import database, first, matching, packing, packs, pieces, recipes
 from storage.errors import NotFound, StoreError
 from storage.matching import Memory
 from storage.recipes import Run, Step
 from storage.records import Body
+from storage.views import (
+    PIECE_BYTES,
+    BodyView,
+    growing,
+    nothing,
+    piece_of,
+    proved_by,
+    sealed,
+    unsealed,
+    view,
+)
+
+__all__ = ["BodyView", "growing", "nothing", "view"]  # read from here, as one module
 
 Part = Literal[
     "request",
@@ -39,250 +48,7 @@ Part = Literal[
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
-PIECE_BYTES = 256 << 10  # of a stream, and of a growing body's plain tail
-
 _MOST_DEPTH = 12  # bases behind a body: all their recipes are read with it
-_TRIES = 5  # to read what is packed anew meanwhile
-
-
-# --- reading -------------------------------------------------------------------------------------
-
-
-class BodyView:
-    """
-    Stored bytes, read as they are wanted.
-
-    `size_bytes` and `digest` are of the moment when the view was made; `digest` is None while the
-    body still grows, and of nothing. What is read whole is proved by it, a part of it by the
-    checksums of its chunks.
-    """
-
-    def __init__(
-        self, size_bytes: int, digest: bytes | None, read: Callable[[int, int], list[bytes]]
-    ) -> None:
-        self.size_bytes = size_bytes
-        self.digest = digest
-        self._read = read
-
-    def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """
-        The bytes from `start` to before `stop`, as far as there are any.
-
-        Raises StoreError that names the digest if they are damaged, NotFound if the body was
-        deleted meanwhile.
-        """
-        start, stop = self._span(start, stop)
-        if start >= stop:
-            return b""
-        data = b"".join(self._read(start, stop))
-        if self.digest and stop - start == self.size_bytes:
-            self._prove(hashlib.sha256(data).digest())
-        return data
-
-    def stream(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """As `read`, in pieces of at most 256 KB; memory stays flat."""
-        start, stop = self._span(start, stop)
-        whole = hashlib.sha256() if self.digest and stop - start == self.size_bytes > 0 else None
-        while start < stop:
-            end = min(stop, start + PIECE_BYTES)
-            data = b"".join(self._read(start, end))
-            if whole:
-                whole.update(data)
-                # Before the last piece is given away, for it cannot be taken back.
-                if end == stop:
-                    self._prove(whole.digest())
-            yield data
-            start = end
-
-    def _prove(self, digest: bytes) -> None:
-        if self.digest and digest != self.digest:
-            raise StoreError(f"body {self.digest.hex()} is damaged: its bytes have another digest")
-
-    def _span(self, start: int, stop: int | None) -> tuple[int, int]:
-        if start < 0 or (stop is not None and stop < 0):
-            raise ValueError("a body is read from a place that is not negative")
-        return start, self.size_bytes if stop is None else min(stop, self.size_bytes)
-
-
-def nothing() -> BodyView:
-    """The view of an empty body."""
-    return BodyView(0, None, lambda start, stop: [])
-
-
-def view(conn: sqlite3.Connection, digest: bytes) -> BodyView:
-    """Raises NotFound, and StoreError if its recipe is damaged."""
-    return _view(conn, digest, packs.Reader(conn))
-
-
-def _view(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> BodyView:
-    found = _recipe(conn, digest)
-    if found is None:
-        return _first_view(conn, digest)
-    size_bytes, runs = found
-    layout = _Layout(reader, runs, size_bytes)
-
-    def read(start: int, stop: int) -> list[bytes]:
-        try:
-            return layout.read(start, stop)
-        except StoreError as error:
-            if not _exists(conn, digest):
-                raise NotFound(f"body {digest.hex()} was deleted") from error
-            raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
-
-    return BodyView(size_bytes, digest, read)
-
-
-def _first_view(conn: sqlite3.Connection, digest: bytes) -> BodyView:
-    found = first.recipe(conn, digest)
-    if found is None:
-        raise NotFound(f"there is no body {digest.hex()}")
-    size_bytes, recipe = found
-    spans = blocks.Spans(blocks.steps(recipe))
-
-    def read(start: int, stop: int) -> list[bytes]:
-        try:
-            return [
-                blocks.read(conn, block)[low:high]
-                for block, low, high in spans.covering(start, stop)
-            ]
-        except (blocks.Missing, sqlite3.OperationalError) as error:
-            # It was deleted meanwhile, or moved: then the view of its new form gives the bytes.
-            if first.recipe(conn, digest) is None:
-                return [view(conn, digest).read(start, stop)]
-            raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
-        except StoreError as error:
-            raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
-
-    return BodyView(size_bytes, digest, read)
-
-
-class _Layout:
-    """Chunks one behind the other, and where each of them is at present."""
-
-    def __init__(self, reader: packs.Reader, runs: Sequence[Run], size_bytes: int) -> None:
-        self._reader = reader
-        self._runs = runs
-        self._size_bytes = size_bytes
-        self._segments: list[tuple[packs.Place, int, int, int]] = []
-        self._ends: list[int] = []
-
-    def read(self, start: int, stop: int) -> list[bytes]:
-        """Raises StoreError."""
-        for _ in range(_TRIES):
-            found = self._read(start, stop) if self._ends or self._look() else None
-            if found is not None:
-                return found
-            self._ends = []
-        raise StoreError("it is packed anew again and again")
-
-    def _look(self) -> bool:
-        self._reader.forget()
-        try:
-            self._segments = list(self._reader.segments(self._runs))
-        except packs.Moved:
-            return False
-        self._ends = list(accumulate(size_bytes for *_, size_bytes in self._segments))
-        total = self._ends[-1] if self._ends else 0
-        if total != self._size_bytes:
-            raise StoreError(f"it has {total} bytes instead of {self._size_bytes}")
-        return True
-
-    def _read(self, start: int, stop: int) -> list[bytes] | None:
-        found = []
-        for index in range(bisect_right(self._ends, start), len(self._segments)):
-            place, low, high, size_bytes = self._segments[index]
-            at = self._ends[index] - size_bytes
-            if at >= stop:
-                break
-            pack = self._reader.pack(place)
-            if pack is None:
-                return None
-            found.append(pack.span(low, high, max(start - at, 0), min(stop - at, size_bytes)))
-        return found
-
-
-def _recipe(conn: sqlite3.Connection, digest: bytes) -> tuple[int, list[Run]] | None:
-    """Size and chunks of a body; None if there is none. Raises StoreError."""
-    # One statement, so that no base is taken away between two.
-    rows = conn.execute(
-        """
-        with recursive chain (number, size_bytes, base, recipe) as (
-            select 0, size_bytes, base, recipe from bodies where digest = ? and uses > 0
-            union all
-            select number + 1, b.size_bytes, b.base, b.recipe
-            from chain join bodies b on b.id = chain.base
-            where number < 1000
-        )
-        select size_bytes, base, recipe from chain order by number
-        """,
-        [digest],
-    ).fetchall()
-    if not rows:
-        return None
-    try:
-        steps = _unsealed(rows[0][1], rows[0][2])
-        for _, base, recipe in rows[1:]:
-            steps = recipes.rebase(steps, _unsealed(base, recipe))
-    except ValueError as error:
-        raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
-    if any(is_copy for is_copy, _, _ in steps):
-        raise StoreError(f"body {digest.hex()} is damaged: the recipe of its base is missing")
-    return rows[0][0], recipes.joined(recipes.own(steps))
-
-
-def _sealed(base: int | None, steps: Sequence[Step]) -> bytes:
-    packed = recipes.pack(steps)
-    return zlib.crc32(packed, base or 0).to_bytes(4) + packed
-
-
-def _unsealed(base: int | None, sealed: bytes) -> list[Step]:
-    """Raises ValueError."""
-    if zlib.crc32(sealed[4:], base or 0) != int.from_bytes(sealed[:4]):
-        raise ValueError("its recipe has another checksum")
-    return recipes.unpack(sealed[4:])
-
-
-def _exists(conn: sqlite3.Connection, digest: bytes) -> bool:
-    row = conn.execute("select 1 from bodies where digest = ? and uses > 0", [digest]).fetchone()
-    return row is not None or first.recipe(conn, digest) is not None
-
-
-def growing(
-    conn: sqlite3.Connection, entry_id: str, part: Part, finished: Callable[[], BodyView]
-) -> BodyView:
-    """
-    The view of what is stored by now of a body that still grows.
-
-    `finished` finds the whole body should it have ended when the view is read.
-    """
-
-    def read(start: int, stop: int) -> list[bytes]:
-        with database.snapshot(conn):
-            layout = pieces.layout(conn, entry_id, part)
-            if pieces.size(layout) >= stop:
-                spans = blocks.Spans([(piece, piece.size_bytes) for piece in layout])
-                return [
-                    piece
-                    for where, low, high in spans.covering(start, stop)
-                    for piece in _piece(conn, entry_id, part, where, low, high)
-                ]
-        whole = finished()
-        if whole.size_bytes < stop:
-            raise NotFound(f"the {part} of entry {entry_id} was deleted")
-        return [whole.read(start, stop)]
-
-    return BodyView(pieces.size(pieces.layout(conn, entry_id, part)), None, read)
-
-
-def _piece(
-    conn: sqlite3.Connection, entry_id: str, part: str, piece: pieces.Piece, start: int, stop: int
-) -> list[bytes]:
-    if piece.block:
-        return [blocks.read(conn, piece.block)[start:stop]]
-    if piece.runs:
-        runs = recipes.own(recipes.unpack(piece.runs))
-        return _Layout(packs.Reader(conn), runs, piece.size_bytes).read(start, stop)
-    return [pieces.data(conn, entry_id, part, piece.number)[start:stop]]
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -337,7 +103,7 @@ def _store(db: Database, body: Body, cut: list[Run], rest: bytes) -> None:
         insert into bodies (digest, size_bytes, uses, depth, base, recipe)
         values (?, ?, 1, ?, ?, ?)
         """,
-        [body.digest, body.size_bytes, depth, base, _sealed(base, steps)],
+        [body.digest, body.size_bytes, depth, base, sealed(base, steps)],
     ).lastrowid
     assert body_id is not None
     memory.remember(body_id, runs)
@@ -361,9 +127,7 @@ def _cut(db: Database, data: bytes, *, keep_last: bool = True) -> tuple[Memory, 
     return memory, found
 
 
-def _encode(
-    db: Database, memory: Memory, runs: list[Run]
-) -> tuple[int | None, int, list[Step]]:
+def _encode(db: Database, memory: Memory, runs: list[Run]) -> tuple[int | None, int, list[Step]]:
     """Base, depth and steps of a short recipe."""
     plain: list[Step] = [(False, first, count) for first, count in runs]
     base = matching.base(memory, runs)
@@ -395,6 +159,17 @@ def sweep_released(db: Database, until: Callable[[], bool]) -> bool:
     return False
 
 
+def has_released(conn: sqlite3.Connection) -> bool:
+    """Whether `sweep_released` has something to do."""
+    (found,) = conn.execute(
+        """
+        select exists (select 1 from released)
+            or exists (select 1 from packs where is_dirty = 1 and (stage < 2 or is_dirty = 1))
+        """
+    ).fetchone()
+    return bool(found) or first.has_released(conn)
+
+
 def _sweep_bodies(db: Database) -> Iterator[None]:
     """Yields after each small step."""
     while True:
@@ -416,7 +191,7 @@ def _remove(db: Database, body_id: int) -> Iterator[None]:
         return  # it came again meanwhile
     _, base, recipe = row
     try:
-        steps = _unsealed(base, recipe)
+        steps = unsealed(base, recipe)
     except ValueError:
         steps = []  # which chunks were its own is not known any more
     while True:
@@ -424,7 +199,8 @@ def _remove(db: Database, body_id: int) -> Iterator[None]:
         dependant = above.fetchone()
         if dependant is None:
             break
-        _rebase(db, *dependant, body_id, base, steps)
+        its_id, its_recipe = dependant
+        _rebase(db, its_id, its_recipe, body_id, base, steps)
         yield
     db.execute("delete from bodies where id = ?", [body_id])
     matching.forget(db, body_id)
@@ -436,14 +212,14 @@ def _rebase(
 ) -> None:
     """Put a recipe on the base of its base, which goes."""
     try:
-        steps = _unsealed(old, recipe)
+        steps = unsealed(old, recipe)
     except ValueError:
         steps = []
     copied = [step for step in steps if step[0]]
     packing.count(db, recipes.own(recipes.rebase(copied, below)), 1)
     db.execute(
         "update bodies set base = ?, recipe = ? where id = ?",
-        [base, _sealed(base, recipes.rebase(steps, below)), body_id],
+        [base, sealed(base, recipes.rebase(steps, below)), body_id],
     )
 
 
@@ -492,7 +268,7 @@ class Growing:
         if any(piece.block for piece in layout):
             return self._moved(db, layout)
         for piece in layout:
-            for data in _piece(db.conn, entry_id, part, piece, 0, piece.size_bytes):
+            for data in piece_of(db.conn, entry_id, part, piece, 0, piece.size_bytes):
                 self._hash.update(data)
             self.size_bytes += piece.size_bytes
             self._tail_bytes = 0 if piece.runs else self._tail_bytes + piece.size_bytes
@@ -502,7 +278,7 @@ class Growing:
     def _moved(self, db: Database, layout: list[pieces.Piece]) -> "Growing":
         """Out of the first store."""
         for piece in layout:
-            for data in _piece(db.conn, self.entry_id, self.part, piece, 0, piece.size_bytes):
+            for data in piece_of(db.conn, self.entry_id, self.part, piece, 0, piece.size_bytes):
                 self.append(data)
         discard(db, self.entry_id, self.part)
         self.flush(db)
@@ -587,7 +363,8 @@ def verify(conn: sqlite3.Connection) -> Iterator[Damage]:
         rows = conn.execute(
             "select id, digest from bodies where id > ? and uses > 0 order by id limit 100", [last]
         ).fetchall()
-        for last, digest in rows:
+        for body_id, digest in rows:
+            last = body_id
             reason = _fault(conn, digest, packs.Reader(conn, cache))
             if reason:
                 yield Damage(digest=digest, reason=reason, entry_ids=_entry_ids(conn, digest))
@@ -601,7 +378,7 @@ def verify(conn: sqlite3.Connection) -> Iterator[Damage]:
 
 def _fault(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> str | None:
     try:
-        for _ in _view(conn, digest, reader).stream():
+        for _ in proved_by(conn, digest, reader).stream():
             pass
     except NotFound:
         return None  # deleted since it was listed

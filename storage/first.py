@@ -48,7 +48,9 @@ def digests(conn: sqlite3.Connection) -> Iterator[bytes]:
 def use_again(db: Database, digest: bytes) -> bool:
     if not is_there(db.conn):
         return False
-    cursor = db.execute("update first_bodies set uses = uses + 1 where digest = ?", [digest])
+    cursor = db.execute(
+        "update first_bodies set uses = uses + 1 where digest = ? and uses > 0", [digest]
+    )
     return cursor.rowcount == 1
 
 
@@ -63,12 +65,23 @@ def release(db: Database, digest: bytes) -> None:
         remove(db, digest)
 
 
+def hide(db: Database, digest: bytes) -> None:
+    """Let no `use_again` find it: it is on its way."""
+    db.execute("update first_bodies set uses = 0 where digest = ?", [digest])
+
+
 def remove(db: Database, digest: bytes) -> None:
     db.execute(
         "insert into first_released (blocks) select blocks from first_bodies where digest = ?",
         [digest],
     )
     db.execute("delete from first_bodies where digest = ?", [digest])
+
+
+def has_released(conn: sqlite3.Connection) -> bool:
+    if not is_there(conn):
+        return False
+    return bool(conn.execute("select exists (select 1 from first_released)").fetchone()[0])
 
 
 def sweep(db: Database) -> Iterator[None]:

@@ -23,6 +23,8 @@ _LEVELS = (3, 3, 12)  # of zstd, by stage
 
 _POOL_BYTES = 64 << 10
 _FRESH_PACKS = 16  # a body is read from so many more packs at most
+_VACUUM_PAGES = 128  # given back with each pack
+_COUNTED_PACKS = 64  # in memory at once
 _MOST_NUMBERS = 4096  # that a joined pack spans: what is gone counts too
 
 
@@ -47,22 +49,30 @@ def add(db: Database, first: int, chunks: Sequence[bytes]) -> None:
 
 def count(db: Database, runs: Iterable[Run], change: int) -> None:
     """Change the uses of chunks; those that come to none are left to `sweep`."""
+    counter = _Counter(db, change)
     for first, numbers in runs:
         stop = first + numbers
         while first < stop:
-            first = _count_in_pack(db, first, stop, change)
+            first = counter.change(first, stop)
+    counter.write()
 
 
 def count_some(db: Database, first: int, numbers: int) -> int:
     """One use less of the chunks from `first` on that lie in one pack; how many these are."""
-    return _count_in_pack(db, first, first + numbers, -1) - first
+    counter = _Counter(db, -1)
+    reached = counter.change(first, first + numbers)
+    counter.write()
+    return reached - first
 
 
 def sweep(db: Database) -> Iterator[None]:
     """Write packs again without the chunks that nobody uses. Yields after each pack."""
     while True:
         row = db.execute(
-            "select first, count, stage, uses from packs where is_dirty = 1 limit 1"
+            """
+            select first, count, stage, uses from packs
+            where is_dirty = 1 and (stage < 2 or is_dirty = 1) limit 1
+            """
         ).fetchone()
         if row is None:
             return
@@ -74,10 +84,7 @@ def sweep(db: Database) -> Iterator[None]:
 def pool(db: Database) -> None:
     """Join the newest small packs if they are enough by now."""
     rows = db.execute(
-        """
-        select first, size_bytes, stage, is_dirty from packs where stage < 2 or is_dirty = 1
-        order by first desc limit ?
-        """,
+        "select first, size_bytes, stage, is_dirty from packs order by first desc limit ?",
         [_FRESH_PACKS],
     ).fetchall()
     fresh = []
@@ -102,25 +109,28 @@ def repack(db: Database) -> bool:
         return False
     with database.write(db):
         _join(db, group, _REPACKED)
+        db.execute(f"pragma incremental_vacuum({_VACUUM_PAGES})").fetchall()
     return True
 
 
 def _group(db: Database) -> list[int] | None:
+    """The oldest packs that are not joined yet and lie one behind the other."""
     rows = db.execute(
         """
-        select first, size_bytes, count, stage, is_dirty from packs
-        where stage < 2 or is_dirty = 1 order by first limit 4096
+        select first, size_bytes, count, stage = 2 or is_dirty from packs
+        where first >= (select min(first) from packs where stage < 2 or is_dirty = 1)
+        order by first limit 4096
         """
     ).fetchall()
     group: list[int] = []
     size_bytes = 0
-    for first, more_bytes, numbers, stage, is_dirty in rows:
-        if stage == _REPACKED or is_dirty:
-            continue
-        if group and (first + numbers - group[0] > _MOST_NUMBERS or size_bytes >= PACK_BYTES):
+    for first, more_bytes, numbers, is_border in rows:
+        is_long = bool(group) and first + numbers - group[0] > _MOST_NUMBERS
+        if group and (is_border or is_long or size_bytes >= PACK_BYTES):
             return group
-        group.append(first)
-        size_bytes += more_bytes
+        if not is_border:
+            group.append(first)
+            size_bytes += more_bytes
     return group if size_bytes >= PACK_BYTES else None
 
 
@@ -154,26 +164,49 @@ def _delete(db: Database, first: int) -> None:
     db.execute("delete from packed where first = ?", [first])
 
 
-def _count_in_pack(db: Database, first: int, stop: int, change: int) -> int:
-    """Up to `stop`, or to the end of the pack; returns where to go on."""
-    row = db.execute(
-        "select first, count, uses from packs where first <= ? order by first desc limit 1", [first]
-    ).fetchone()
-    if row is None or first >= row[0] + row[1]:
-        following = db.execute("select min(first) from packs where first > ?", [first]).fetchone()
-        return stop if following[0] is None else min(stop, following[0])
-    at, numbers, data = row
-    uses = packs.unpack_uses(data, numbers)
-    stop = min(stop, at + numbers)
-    is_dirty = False
-    for index in range(first - at, stop - at):
-        uses[index] = max(uses[index] + change, 0)
-        is_dirty = is_dirty or not uses[index]
-    db.execute(
-        "update packs set uses = ?, is_dirty = max(is_dirty, ?) where first = ?",
-        [packs.pack_uses(uses), is_dirty, at],
-    )
-    return stop
+class _Counter:
+    """Changes the uses of chunks, pack by pack."""
+
+    def __init__(self, db: Database, change: int) -> None:
+        self._db = db
+        self._change = change
+        self._uses: dict[int, list[int]] = {}
+        self._found = range(0)  # numbers of the pack that was asked about last
+
+    def change(self, first: int, stop: int) -> int:
+        """From `first` to `stop`, or to the end of a pack; returns where to go on."""
+        if first not in self._found and not self._find(first):
+            row = self._db.execute("select min(first) from packs where first > ?", [first])
+            (following,) = row.fetchone()
+            return stop if following is None else min(stop, following)
+        at, stop = self._found.start, min(stop, self._found.stop)
+        uses = self._uses[at]
+        for index in range(first - at, stop - at):
+            uses[index] = max(uses[index] + self._change, 0)
+        return stop
+
+    def write(self) -> None:
+        for first, uses in self._uses.items():
+            self._db.execute(
+                "update packs set uses = ?, is_dirty = max(is_dirty, ?) where first = ?",
+                [packs.pack_uses(uses), self._change < 0 and 0 in uses, first],
+            )
+        self._uses.clear()
+
+    def _find(self, number: int) -> bool:
+        row = self._db.execute(
+            "select first, count, uses from packs where first <= ? order by first desc limit 1",
+            [number],
+        ).fetchone()
+        if row is None or number >= row[0] + row[1]:
+            return False
+        first, count, uses = row
+        self._found = range(first, first + count)
+        if first not in self._uses:
+            if len(self._uses) >= _COUNTED_PACKS:
+                self.write()
+            self._uses[first] = packs.unpack_uses(uses, count)
+        return True
 
 
 def _rewrite(db: Database, first: int, stage: int, uses: Sequence[int]) -> None:

@@ -47,7 +47,7 @@ class Place(NamedTuple):
     """Where chunks lie at present."""
 
     first: int
-    count: int
+    numbers: int  # how many it stands for
     token: int
     size_bytes: int  # plain
 
@@ -132,7 +132,7 @@ class Reader:
         index = bisect_right(self._firsts, number) - 1
         if index >= 0:
             known = self._places[index]
-            if number < known.first + known.count:
+            if number < known.first + known.numbers:
                 return known
         row = self._conn.execute(
             """
@@ -195,15 +195,15 @@ class Reader:
         place: Place | None = None
         for first, count in runs:
             while count:
-                if place is None or not 0 <= first - place.first < place.count:
+                if place is None or not 0 <= first - place.first < place.numbers:
                     place = self.place(first)
                 low = first - place.first
-                taken = min(count, place.count - low)
+                taken = min(count, place.numbers - low)
                 yield place, low, low + taken, self._size_bytes(place, low, low + taken)
                 first, count = first + taken, count - taken
 
     def _size_bytes(self, place: Place, low: int, high: int) -> int:
-        if high - low == place.count:
+        if high - low == place.numbers:
             return place.size_bytes
         pack = self.pack(place)
         if pack is None:

@@ -85,7 +85,7 @@ def take_tail(db: Database, entry_id: str, part: str) -> bytes:
 
 
 def take_runs(db: Database, entry_id: str, part: str) -> list[Run]:
-    """The chunks, uses and all; every piece leaves the table, with the blocks of the first store."""
+    """The chunks, uses and all; every piece leaves, and the first store's blocks with it."""
     rows = db.execute(
         "delete from pieces where entry_id = ? and part = ? returning number, runs, block",
         [entry_id, part],

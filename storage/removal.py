@@ -102,7 +102,6 @@ def _has_rows(conn: sqlite3.Connection) -> bool:
     (found,) = conn.execute(
         """
         select exists (select 1 from removed_entries where swept = 0)
-            or exists (select 1 from released)
             or exists (select 1 from stale)
             or exists (select 1 from projection where is_unmerged = 1)
             or exists (select 1 from tombstones t where swept = 0 and (
@@ -111,7 +110,7 @@ def _has_rows(conn: sqlite3.Connection) -> bool:
                 or exists (select 1 from quarantine where session_id = t.session_id)))
         """
     ).fetchone()
-    return bool(found)
+    return bool(found) or bodies.has_released(conn)
 
 
 def _is_marked(conn: sqlite3.Connection) -> bool:

@@ -52,7 +52,8 @@ _CHUNKS = (
         one         integer primary key check (one = 1),
         next_number integer not null,  -- of the next chunk; none is ever used twice
         stamp       integer not null,  -- rises with every change of bodies
-        is_moving   integer not null default 0  -- 1: the tables of the first store are there
+        is_moving   integer not null default 0,  -- 1: the tables of the first store are there
+        moved       text not null default ''     -- how far storage.moving came
     ) strict
     """,
     "insert into numbering (one, next_number, stamp) values (1, 1, 0)",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from sqlite_utils import Database
 
 from addons.ingest.tail import Tail
-from storage import database, raw, removal, spool
+from storage import database, raw, removal, spool, upkeep
 from storage.datadir import DataDir
 from storage.spool import Damage, Position, SpoolReader, SpoolRecord
 
@@ -67,7 +67,7 @@ class Ingest:
                 return 0.0
         if self._close_left(db):
             return 0.0
-        return 0.0 if self._sweep(db) else _PAUSE_S
+        return 0.0 if self._sweep(db) or upkeep.step(db) else _PAUSE_S
 
     def _sweep(self, db: Database) -> bool:
         more = removal.sweep(db)

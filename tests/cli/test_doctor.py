@@ -145,7 +145,7 @@ def test_a_byte_that_changed_is_found_by_verify_alone(place):
         place.wirescribe("run", "--", *AGENT, "call")
     with contextlib.closing(sqlite3.connect(place.datadir.database)) as conn, conn:
         changed = conn.execute(
-            "update blocks set data = cast(substr(data, 1, length(data) - 1) || x'00' as blob)"
+            "update packed set data = cast(substr(data, 1, length(data) - 1) || x'00' as blob)"
         )
         assert changed.rowcount
     assert findings(place)[0]

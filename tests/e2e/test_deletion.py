@@ -60,6 +60,12 @@ def size_bytes(stack):
     return stack.api.get("/api/health").raise_for_status().json()["databaseBytes"]
 
 
+def prints(stack, kept):
+    """Of what will be deleted, plain and as it is packed."""
+    path = stack.datadir.database
+    return traces.prints((traces.chunks(path) - kept) | traces.frames(path, kept), kept)
+
+
 def status(stack, session):
     return stack.api.get(f"/api/sessions/{session}").status_code
 
@@ -73,7 +79,7 @@ def test_nothing_of_a_deleted_session_is_left(tmp_path, provider):
         kept = stack.session(f"kept {kept_mark}")
         kept_content = Content(stack, provider, kept_mark)
         stack.settle()
-        kept_blocks = traces.packed(stack.datadir.database)
+        kept_chunks = traces.chunks(stack.datadir.database)
         doomed = stack.session(f"doomed {mark}")
         stack.api.patch(f"/api/sessions/{kept}", json={"isRecording": True}).raise_for_status()
         content = Content(stack, provider, mark, size=600_000)
@@ -90,7 +96,7 @@ def test_nothing_of_a_deleted_session_is_left(tmp_path, provider):
         assert {e["kind"] for e in stack.entries(doomed)} == {"http", "websocket", "tunnel"}
         before = traces.found(tmp_path, [mark.encode()])
         assert any("wirescribe.db " in line for line in before)
-        pieces = traces.prints(traces.packed(stack.datadir.database) - kept_blocks, kept_blocks)
+        pieces = prints(stack, kept_chunks)
         size = size_bytes(stack)
 
         assert stack.api.delete(f"/api/sessions/{doomed}").json() == {"success": True}
@@ -102,7 +108,7 @@ def test_nothing_of_a_deleted_session_is_left(tmp_path, provider):
         wait_until_gone(stack, mark.encode(), needles)
         assert size_bytes(stack) < size - 600_000
         kept_content.check(kept)
-        assert traces.packed(stack.datadir.database) == kept_blocks
+        assert traces.chunks(stack.datadir.database) == kept_chunks
         stack.stop()
         assert traces.found(tmp_path, needles) == []
 
@@ -262,7 +268,7 @@ def _stack(tmp_path, provider, seed):
 
 def _round(stack, provider, rng, roles):
     """Whether the call was answered with 200 before the kill."""
-    kept = traces.packed(stack.datadir.database)
+    kept = traces.chunks(stack.datadir.database)
     mark = new_mark()
     doomed = stack.session(f"doomed {mark}")
     content = Content(stack, provider, mark, size=rng.choice([30_000, 800_000]))
@@ -273,7 +279,7 @@ def _round(stack, provider, rng, roles):
     ]
     while len(grown(stack, doomed)) < 2:
         time.sleep(0.02)
-    pieces = traces.prints(traces.packed(stack.datadir.database) - kept, kept)
+    pieces = prints(stack, kept)
     size = size_bytes(stack)
 
     answered = _delete_and_kill(stack, rng, doomed, roles)
@@ -292,7 +298,7 @@ def _round(stack, provider, rng, roles):
     wait_until_gone(stack, mark.encode(), pieces)
     assert status(stack, doomed) == 404
     assert size_bytes(stack) < size
-    assert traces.packed(stack.datadir.database) == kept
+    assert traces.chunks(stack.datadir.database) == kept
     return answered
 
 

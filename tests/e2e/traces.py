@@ -13,6 +13,8 @@ from pathlib import Path
 
 import zstandard
 
+from storage import packs
+
 Needles = Iterable[bytes]
 
 _PRINT_BYTES = 20
@@ -53,7 +55,7 @@ def values(path: Path) -> Iterator[tuple[str, str, bytes]]:
                     if isinstance(value, str):
                         yield table, column, value.encode()
                     elif isinstance(value, bytes):
-                        yield table, column, _plain(value) if table == "blocks" else value
+                        yield table, column, _plain(value) if table == "packed" else value
 
 
 def _plain(data: bytes) -> bytes:
@@ -63,11 +65,32 @@ def _plain(data: bytes) -> bytes:
         return data
 
 
-def packed(path: Path) -> set[bytes]:
-    """Digests and packed bytes of all blocks, as they stand in the file."""
+def chunks(path: Path) -> set[bytes]:
+    """All stored chunks that are of some body."""
+    return {chunk for _, found in _packs(path) for chunk in found}
+
+
+def frames(path: Path, kept: set[bytes]) -> set[bytes]:
+    """The packs, as they stand in the file, that hold none of the chunks that are kept."""
+    return {data for data, found in _packs(path) if not found & kept}
+
+
+def _packs(path: Path) -> list[tuple[bytes, set[bytes]]]:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as conn:
-        rows = conn.execute("select digest, data from blocks").fetchall()
-    return {value for row in rows for value in row}
+        conn.execute("begin")
+        firsts = [first for (first,) in conn.execute("select first from packs").fetchall()]
+        found = []
+        for first in firsts:
+            row = conn.execute(
+                "select uses, data from packs join packed using (first) where first = ?", [first]
+            ).fetchone()
+            pack = packs.load(conn, first)
+            if row and pack:
+                uses = packs.unpack_uses(row[0], pack.count)
+                found.append(
+                    (row[1], {pack.chunk(index) for index, used in enumerate(uses) if used})
+                )
+    return found
 
 
 def prints(gone: set[bytes], kept: set[bytes]) -> set[bytes]:

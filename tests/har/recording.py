@@ -32,6 +32,7 @@ from storage.records import (
     ResponseHead,
     Session,
 )
+from tests.storage import damage
 
 MS = 1_000_000
 STARTED_NS = 1_795_000_000_123_456_789  # 2026-11-18T11:06:40.123456Z
@@ -187,23 +188,18 @@ class Recording:
     # --- harm ------------------------------------------------------------------------------------
 
     def damage(self, entry_id: str, side: str = "response") -> None:
-        """Flip a bit in the first stored block of a body, or of a WebSocket's first message."""
+        """Flip a bit in the first chunk of a body, or of a WebSocket's first message."""
         column = f"{side}_digest"
-        row = self._db.execute(
+        (digest,) = self._db.execute(
             f"""
-            select blocks from bodies where digest = coalesce(
+            select coalesce(
                 (select {column} from entries where id = :id),
                 (select digest from frames where entry_id = :id order by number limit 1)
             )
             """,
             {"id": entry_id},
         ).fetchone()
-        block = row[0][:32]
-        data = self._db.execute("select data from blocks where digest = ?", [block]).fetchone()[0]
-        at = len(data) // 2
-        flipped = data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
-        with database.write(self._db):
-            self._db.execute("update blocks set data = ? where digest = ?", [flipped, block])
+        damage.first_chunk(self._db, digest)
 
     def forget(self, entry_id: str) -> None:
         """Delete an entry, and sweep what was its own."""

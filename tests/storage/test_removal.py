@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from storage import bodies, database, removal, sessions, traffic
+from storage import bodies, database, packs, removal, sessions, traffic
 from storage.blocks import BLOCK_BYTES
 from storage.store import Store
 from tests.storage import recording
@@ -19,12 +19,19 @@ def canary():
 
 
 def traces(datadir, canary):
-    """The files of the data dir that hold the canary, as it is or as the zstd literal of it."""
-    return [
+    """The files of the data dir that hold the canary, as it is or packed."""
+    found = [
         path.name
         for path in datadir.root.rglob("*")
         if path.is_file() and canary in path.read_bytes()
     ]
+    conn = database.reader(datadir.database)
+    try:
+        packed = conn.execute("select data from packed").fetchall()
+    finally:
+        conn.close()
+    plain = [packs.decompressor().decompress(data) for (data,) in packed]
+    return found + ["packed" for data in plain if canary in data]
 
 
 def record(db, session_id, canary, *, seed=0):
@@ -61,8 +68,8 @@ def sweep_all(db):
 
 def rows(db):
     names = [
-        "entries", "bodies", "blocks", "released", "pieces", "clocks", "frames", "cuts", "gaps",
-        "quarantine", "folds",
+        "entries", "bodies", "packs", "packed", "chunks", "released", "pieces", "clocks", "frames",
+        "cuts", "gaps", "quarantine", "folds",
     ]  # fmt: skip
     return {name: db.execute(f"select count(*) from {name}").fetchone()[0] for name in names}
 

@@ -27,8 +27,8 @@ def count(db, table):
 def assert_nothing_is_left(db, datadir):
     for _ in range(50):
         removal.sweep(db)
-    for table in ("entries", "pieces", "blocks", "bodies", "frames", "clocks", "cuts", "gaps",
-                  "quarantine", "folds", "released"):  # fmt: skip
+    for table in ("entries", "pieces", "packs", "packed", "chunks", "bodies", "frames", "clocks",
+                  "cuts", "gaps", "quarantine", "folds", "released"):  # fmt: skip
         assert count(db, table) == 0, table
     for path in datadir.root.rglob("*"):
         if path.is_file():
@@ -107,13 +107,13 @@ def test_nothing_is_written_for_a_deleted_session_even_before_it_is_swept(
     log.append()
     ingest()
     sessions.delete(db, session)
-    before = [count(db, table) for table in ("pieces", "frames", "cuts", "blocks")]
+    before = [count(db, table) for table in ("pieces", "frames", "cuts", "packs")]
     entry.chunk("response", CANARY).cut()
     socket.message(CANARY).message(CANARY)
     log.append()
     one = Ingest(datadir)
     one.step(db)
-    assert [count(db, table) for table in ("pieces", "frames", "cuts", "blocks")] == before
+    assert [count(db, table) for table in ("pieces", "frames", "cuts", "packs")] == before
     assert one._tails[log.writer.name]._folds == {}
     log.end()
 

@@ -534,7 +534,7 @@ def test_damaged_pieces_are_a_gap_and_the_entry_goes_on(db, datadir, log, sessio
     entry = log.entry(session).response().chunk("response", b"z" * 300_000)
     log.append()
     ingest()
-    db.conn.execute("update blocks set data = x'00'")
+    db.conn.execute("update packed set data = x'00'")
     db.conn.commit()
     entry.chunk("response", b"rest").close()
     log.end()

@@ -421,7 +421,7 @@ def test_of_an_unknown_entry(client, what):
 
 def test_a_damaged_body_is_an_error_and_no_other_bytes(client, store, session):
     made = records.entry(store, session.id, response=b"abc" * 100)
-    store.call(lambda db: db.execute("update blocks set data = x'00'") and None).result()
+    store.call(lambda db: db.execute("update packed set data = x'00'") and None).result()
 
     damaged = client.get(url(made))
 
