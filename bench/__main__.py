@@ -5,6 +5,7 @@ import sys
 
 BENCHES = {
     "proxy": "goals 1, 2, 6: what recording costs, against a bare tee in mitmdump",
+    "bodies": "goals 3, 4, 5: what long sessions cost on the disk, writing and reading them",
     "start": "goal 9: what `wirescribe run` adds before an agent's first request and at its end",
 }
 

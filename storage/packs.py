@@ -99,6 +99,11 @@ class Cache:
                 self._packs.move_to_end(token)
             return found
 
+    def clear(self) -> None:
+        with self._lock:
+            self._packs.clear()
+            self._size_bytes = 0
+
     def add(self, pack: Pack) -> None:
         with self._lock:
             if pack.token in self._packs:
@@ -111,6 +116,11 @@ class Cache:
 
 
 _read = Cache()  # of all readers of the process
+
+
+def forget_all() -> None:
+    """Read every pack anew: for those who measure."""
+    _read.clear()
 
 
 class Reader:
@@ -185,6 +195,28 @@ class Reader:
         if pack is None or number - place.first in pack.bad:
             return None
         return pack, number - place.first
+
+    def whole(self, runs: Sequence[Run]) -> list[bytes] | None:
+        """
+        All bytes of these chunks; None if a pack was written anew meanwhile, or has damage.
+
+        Raises Missing.
+        """
+        found = []
+        pack: Pack | None = None
+        index = 0
+        for first, count in runs:
+            while count:
+                index = first - pack.first if pack else -1
+                if pack is None or not 0 <= index < pack.count:
+                    pack = self.pack(self.place(first))
+                    if pack is None or pack.bad:
+                        return None
+                    index = first - pack.first
+                stop = min(index + count, pack.count)
+                found.append(pack.plain[pack.offsets[index] : pack.offsets[stop]])
+                first, count = first + stop - index, count - (stop - index)
+        return found
 
     def segments(self, runs: Sequence[Run]) -> Iterator[tuple[Place, int, int, int]]:
         """

@@ -9,7 +9,7 @@ As bytes: per step a varint `2 * count + is_copy`, then a signed one, how far th
 where the former step of its kind ended. A copy begins at a place in the base's list of chunks.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
@@ -38,8 +38,18 @@ def unpack(data: bytes) -> list[Step]:
     at = 0
     try:
         while at < len(data):
-            head, at = varints.take(data, at)
-            moved, at = varints.take_signed(data, at)
+            # Most numbers are of one byte, and this loop is much of what it takes to read a body.
+            head = data[at]
+            if head < 0x80:
+                at += 1
+            else:
+                head, at = varints.take(data, at)
+            moved = data[at]
+            if moved < 0x80:
+                at += 1
+                moved = -(moved + 1 >> 1) if moved & 1 else moved >> 1
+            else:
+                moved, at = varints.take_signed(data, at)
             is_copy, count = bool(head & 1), head >> 1
             first = expected[is_copy] + moved
             expected[is_copy] = first + count
@@ -108,13 +118,16 @@ def rebase(steps: Iterable[Step], base: Sequence[Step]) -> list[Step]:
             found.append((False, first, count))
             continue
         stop = first + count
-        for index in range(bisect_right(ends, first), len(base)):
+        low, high = bisect_right(ends, first), bisect_left(ends, stop)
+        for index in (low, high) if low < high else (low,):
+            if index >= len(base):
+                break
             kind, inner, size = base[index]
             at = ends[index] - size
-            if at >= stop:
-                break
-            low, high = max(first - at, 0), min(stop - at, size)
-            found.append((kind, inner + low, high - low))
+            start, end = max(first - at, 0), min(stop - at, size)
+            found.append((kind, inner + start, end - start))
+            if index < high:
+                found += base[index + 1 : high]
     return found
 
 

@@ -15,6 +15,7 @@ from storage.recipes import Run, Step
 
 PIECE_BYTES = 256 << 10  # of a stream
 
+_AT_ONCE_BYTES = 4 << 20  # a body of that is read without a look at what lies where
 _TRIES = 5  # to read what is packed anew meanwhile
 
 
@@ -139,6 +140,10 @@ class _Layout:
 
     def read(self, start: int, stop: int) -> list[bytes]:
         """Raises StoreError."""
+        if stop - start == self._size_bytes <= _AT_ONCE_BYTES:
+            whole = self._reader.whole(self._runs)
+            if whole is not None and sum(map(len, whole)) == self._size_bytes:
+                return whole
         for _ in range(_TRIES):
             found = self._read(start, stop) if self._ends or self._look() else None
             if found is not None:

@@ -40,7 +40,19 @@ def test_are_as_long_as_the_measurements_assume():
 def test_never_change_from_one_version_to_the_next():
     """Stored chunks are found again only while they are cut as before."""
     found = chunks(random.Random(2).randbytes(6000))
-    assert [len(chunk) for chunk in found] == [367, 1182, 258, 706, 1041, 356, 341, 299, 532, 753, 165]
+    assert [len(chunk) for chunk in found] == [
+        367,
+        1182,
+        258,
+        706,
+        1041,
+        356,
+        341,
+        299,
+        532,
+        753,
+        165,
+    ]
 
 
 @settings(max_examples=30, deadline=None)

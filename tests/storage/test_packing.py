@@ -106,7 +106,9 @@ class TestSweep:
     def test_a_pack_keeps_what_lives(self, db):
         kept = [(bodies.put(db, noise(40_000, seed)), noise(40_000, seed)) for seed in range(4)]
         gone = [bodies.put(db, noise(40_000, seed + 50)) for seed in range(4)]
-        kept += [(bodies.put(db, noise(40_000, seed)), noise(40_000, seed)) for seed in range(9, 14)]
+        kept += [
+            (bodies.put(db, noise(40_000, seed)), noise(40_000, seed)) for seed in range(9, 14)
+        ]
         repack_all(db)
         for body in gone:
             bodies.release(db, body.digest)
