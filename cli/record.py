@@ -1,12 +1,14 @@
 """What `doctor` finds out about what was recorded."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 
 from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import bodies, health
+from storage import bodies, health, moving
 from storage.datadir import DataDir
 from storage.health import Health
 from storage.store import Store
@@ -28,6 +30,7 @@ def findings(
         with Store.reading(datadir) as store:
             report = health.report(store.read(), datadir)
             yield from _of_report(datadir, settings, found, report)
+            yield from _unmoved(store)
             if verifies:
                 yield from _damage(store, report)
     except Exception as error:  # noqa: BLE001 - whatever SQLite or the disk says of it
@@ -109,6 +112,20 @@ def _disk(datadir: DataDir, settings: Settings, free_bytes: int) -> Finding:
             "make room, or delete sessions: `wirescribe sessions delete`",
         )
     return ok("disk", free)
+
+
+def _unmoved(store: Store) -> Iterator[Finding]:
+    """Bodies that an earlier version stored in its own way."""
+    progress = None
+    with contextlib.suppress(sqlite3.OperationalError):  # a database of before, not opened since
+        progress = moving.progress(store.read())
+    if progress is None:
+        return
+    count = units.count(progress.bodies, "body", "bodies")
+    if progress.damaged and progress.bodies:
+        yield note("store", f"{count} of an earlier version cannot be read and stay as they are")
+    elif progress.bodies:
+        yield note("store", f"{count} of an earlier version will be moved to the present form")
 
 
 def _damage(store: Store, report: Health) -> Iterator[Finding]:

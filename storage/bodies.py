@@ -92,7 +92,7 @@ def _store(db: Database, body: Body, cut: list[Run], rest: bytes) -> None:
     """A new body, of which `cut` is stored as chunks, one use each, and `rest` is behind that."""
     memory, found = _cut(db, rest)
     held = recipes.joined([*cut, (found.first, len(found.fresh))])
-    runs = recipes.joined([*cut, *found.runs])
+    runs = recipes.joined([*cut, *found.runs]) if cut else found.runs
     base, depth, steps = _encode(db, memory, runs)
     own = recipes.own(steps)
     if own != held:

@@ -60,14 +60,17 @@ class Memory:
         self.cache = packs.Cache(_CACHED_BYTES)
         self.keys: dict[int, int] = {}
         self.recent: OrderedDict[int, list[Run]] = OrderedDict()  # by id of body
+        self._ends: dict[int, list[int]] = {}  # of the runs, in chunks
         self._owners: dict[int, int] = {}  # number of a chunk -> id of body, and place in it
         self._chunks = 0
 
     def remember(self, body_id: int, runs: list[Run]) -> None:
-        count = sum(count for _, count in runs)
+        ends = list(accumulate(count for _, count in runs))
+        count = ends[-1] if ends else 0
         if count > _LONGEST:
             return
         self.recent[body_id] = runs
+        self._ends[body_id] = ends
         at = body_id << _PLACE_BITS
         for first, size in runs:
             self._owners.update(zip(range(first, first + size), range(at, at + size), strict=True))
@@ -78,6 +81,7 @@ class Memory:
 
     def forget(self, body_id: int) -> None:
         gone = self.recent.pop(body_id, None)
+        self._ends.pop(body_id, None)
         for first, count in gone or ():
             self._chunks -= count
             for number in range(first, first + count):
@@ -98,8 +102,7 @@ class Memory:
             return []
         body_id, place = found
         runs = self.recent[body_id]
-        ends = list(accumulate(count for _, count in runs))
-        index = bisect_right(ends, place)
+        index = bisect_right(self._ends[body_id], place)
         first, count = runs[index]
         return [(number + 1, first + count - number - 1), *runs[index + 1 :]]
 
@@ -177,43 +180,39 @@ class _Match:
 
     def _follow(self, number: int, at: int) -> int:
         """Take the chunks that follow as they did before; returns where that ends."""
+        data, runs = self._data, self._found.runs
+        pack: packs.Pack | None = None
         for first, count in self._known.following(number):
             while count:
-                if at >= len(self._data):
+                if at >= len(data):
                     return at
-                taken, end = self._compare(first, count, at)
-                recipes.append(self._found.runs, first, taken[0])
-                at = end
-                if taken[0] < taken[1]:
-                    return at
-                first, count = first + taken[0], count - taken[0]
+                # Nearly all that ingest does with what was sent before are these few lines.
+                low = first - pack.first if pack else -1
+                if pack is None or not 0 <= low < pack.count:
+                    found = self._reader.sound(first)
+                    if found is None:
+                        return at
+                    pack, low = found
+                high = min(low + count, pack.count)
+                start, end = pack.offsets[low], pack.offsets[high]
+                if start == end or pack.bad or data[at : at + end - start] != pack.plain[start:end]:
+                    return self._follow_chunks(pack, low, high, at)
+                recipes.append(runs, first, high - low)
+                self._found.last_at = at + pack.offsets[high - 1] - start
+                at += end - start
+                first, count = first + high - low, count - (high - low)
         return at
 
-    def _compare(self, first: int, count: int, at: int) -> tuple[tuple[int, int], int]:
-        """
-        How many of these chunks, as far as they lie in one pack, are what the data has at `at`.
-
-        Of how many, and where the data goes on, too.
-        """
-        found = self._reader.sound(first)
-        if found is None:
-            return (0, 1), at
-        pack, low = found
-        high = min(low + count, pack.count)
-        start = pack.offsets[low]
-        if pack.bad or pack.offsets[high] - start == 0:
-            return (0, 1), at
-        stop = at + pack.offsets[high] - start
-        if self._data[at:stop] == pack.plain[start : pack.offsets[high]]:
-            self._found.last_at = at + pack.offsets[high - 1] - start
-            return (high - low, high - low), stop
+    def _follow_chunks(self, pack: packs.Pack, low: int, high: int, at: int) -> int:
+        """As `_follow`, up to the first chunk of these that is another one here."""
         for index in range(low, high):
-            size = pack.offsets[index + 1] - pack.offsets[index]
-            if not size or self._data[at : at + size] != pack.chunk(index):
-                return (index - low, high - low), at
+            chunk = pack.chunk(index)
+            if not chunk or index in pack.bad or self._data[at : at + len(chunk)] != chunk:
+                break
+            recipes.append(self._found.runs, pack.first + index, 1)
             self._found.last_at = at
-            at += size
-        return (high - low, high - low), at
+            at += len(chunk)
+        return at
 
 
 def forget(db: Database, body_id: int) -> None:

@@ -74,9 +74,12 @@ def joined(parts: Iterable[Run]) -> list[Run]:
 
 def append(runs: list[Run], first: int, count: int) -> None:
     """Add chunks at the end."""
-    if runs and first == sum(runs[-1]):
-        runs[-1] = (runs[-1][0], runs[-1][1] + count)
-    elif count:
+    if runs:
+        last, behind = runs[-1]
+        if first == last + behind:
+            runs[-1] = (last, behind + count)
+            return
+    if count:
         runs.append((first, count))
 
 

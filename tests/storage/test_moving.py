@@ -4,9 +4,11 @@ import hashlib
 import random
 
 import pytest
+from sqlite_utils import Database
 
 from storage import blocks, bodies, database, first, moving, sessions, traffic, upkeep
 from storage.blocks import BLOCK_BYTES
+from storage.schema import migrations
 from tests.storage import recording
 
 _FIRST = (
@@ -66,6 +68,23 @@ def move_all(db):
         with database.write(db):
             bodies.sweep_released(db, lambda: False)
     return count
+
+
+def test_the_migration_keeps_what_is_there():
+    with Database(memory=True, execute_plugins=False) as db:
+        migrations.apply(db, stop_before="m003_chunks")
+        data = noise(2 * BLOCK_BYTES + 5)
+        db.execute("alter table bodies rename to first_bodies")
+        digest = put_first(db, data)
+        db.execute("alter table first_bodies rename to bodies")
+        migrations.apply(db)
+        assert bodies.view(db.conn, digest).read() == data
+        move_all(db)
+        assert moving.progress(db.conn) is None
+        assert bodies.view(db.conn, digest).read() == data
+        bodies.release(db, digest)
+        assert not bodies.sweep_released(db, lambda: False)
+        assert db.execute("select count(*) from packs").fetchone() == (0,)
 
 
 def test_a_new_database_has_nothing_to_move(db):
