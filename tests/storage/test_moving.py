@@ -179,7 +179,8 @@ def test_a_body_that_grows_goes_on(db, old):
             [step[:32]],
         )
         db.execute(
-            "insert into pieces (entry_id, part, number, data) values ('e', 'response', 1, x'7461696c')"
+            "insert into pieces (entry_id, part, number, data) values ('e', 'response', 1, ?)",
+            [b"tail"],
         )
         growing = bodies.growing(db.conn, "e", "response", bodies.nothing)
         assert growing.read() == noise(BLOCK_BYTES, 50) + b"tail"

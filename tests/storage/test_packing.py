@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from storage import bodies, database, packing
+from storage import bodies, database, packing, packs
 from storage.errors import NotFound
 from storage.schema import migrations
 
@@ -179,52 +179,75 @@ STEPS = st.lists(
 )
 
 
+class World:
+    """A store, and what must be in it: by digest the bytes, and how often they are used."""
+
+    def __init__(self, db):
+        self.db = db
+        self.stored = {}
+
+    def put(self, parts):
+        data = b"".join(PARTS[part] for part in parts)
+        digest = bodies.put(self.db, data).digest
+        self.stored[digest] = (data, self.stored.get(digest, (b"", 0))[1] + 1)
+
+    def release(self, choice):
+        if self.stored:
+            digest = sorted(self.stored)[choice % len(self.stored)]
+            data, uses = self.stored.pop(digest)
+            bodies.release(self.db, digest)
+            if uses > 1:
+                self.stored[digest] = (data, uses - 1)
+
+    def repack(self, _):
+        rows = self.db.execute("select first, is_dirty from packs order by first").fetchall()
+        if rows and not any(is_dirty for _, is_dirty in rows):
+            with database.write(self.db):
+                packing._join(self.db, [first for first, _ in rows], 2)
+
+    def sweep(self, _):
+        with database.write(self.db):
+            sweep(self.db)
+
+    def step(self, _):
+        with database.write(self.db):
+            bodies.sweep_released(self.db, lambda: True)
+
+    def crash(self, _):
+        with pytest.raises(ZeroDivisionError), database.write(self.db):  # noqa: PT012
+            bodies.put(self.db, b"".join(PARTS))
+            for digest in self.stored:
+                bodies.release(self.db, digest)
+            sweep(self.db)
+            raise ZeroDivisionError
+
+    def forget(self, _):
+        """As in a new process."""
+        bodies.matching._memories.clear()
+        packs.forget_all()
+
+    def check(self):
+        for digest, (data, _) in self.stored.items():
+            assert bodies.view(self.db.conn, digest).read() == data
+            assert hashlib.sha256(data).digest() == digest
+        assert list(bodies.verify(self.db.conn)) == []
+
+
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
 def test_any_order_of_writes_deletes_repacks_and_crashes(shared, steps):
-    db, stored = shared, {}
-    for what, given_ in steps:
-        if what == "put":
-            data = b"".join(PARTS[part] for part in given_)
-            digest = bodies.put(db, data).digest
-            stored[digest] = (data, stored.get(digest, (b"", 0))[1] + 1)
-        elif what == "release" and stored:
-            digest = sorted(stored)[given_ % len(stored)]
-            data, uses = stored.pop(digest)
-            bodies.release(db, digest)
-            if uses > 1:
-                stored[digest] = (data, uses - 1)
-        elif what == "repack":
-            db.execute("update packs set stage = 0")
-            with database.write(db):
-                group = [first for (first,) in db.execute("select first from packs order by 1")]
-                if group:
-                    packing._join(db, group, 2)
-        elif what == "sweep":
-            sweep(db)
-        elif what == "step":
-            bodies.sweep_released(db, lambda: True)
-        elif what == "crash":
-            with pytest.raises(ZeroDivisionError), database.write(db):  # noqa: PT012
-                bodies.put(db, b"".join(PARTS))
-                for digest in stored:
-                    bodies.release(db, digest)
-                sweep(db)
-                raise ZeroDivisionError
-        elif what == "forget":
-            bodies.matching._memories.clear()
-    for digest, (data, _) in stored.items():
-        assert bodies.view(db.conn, digest).read() == data
-        assert hashlib.sha256(data).digest() == digest
-    assert list(bodies.verify(db.conn)) == []
-    for digest, (_, uses) in stored.items():
+    world = World(shared)
+    for what, choice in steps:
+        getattr(world, what)(choice)
+    world.check()
+    for digest, (_, uses) in world.stored.items():
         for _ in range(uses):
-            bodies.release(db, digest)
+            bodies.release(shared, digest)
         with pytest.raises(NotFound):
-            bodies.view(db.conn, digest)
-    sweep(db)
+            bodies.view(shared.conn, digest)
+    world.sweep(0)
     for table in ("bodies", "packs", "packed", "chunks", "released"):
-        assert db.execute(f"select count(*) from {table}").fetchone() == (0,), table
+        assert shared.execute(f"select count(*) from {table}").fetchone() == (0,), table
 
 
 @pytest.fixture(scope="module")
