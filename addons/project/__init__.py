@@ -64,21 +64,22 @@ class Projection:
 
     def _entry(self, db: Database, tables: Tables, entry_id: str) -> None:
         try:
-            entry = traffic.get(db.conn, entry_id)
-        except NotFound:
+            self._project(db, tables, entry_id)
+        except NotFound:  # deleted meanwhile, itself or its session
             with database.write(db):
-                tables.done(entry_id)
-            return
-        try:
-            found = reading.decode(db.conn, entry)  # long, so outside of the transaction
-            with database.write(db):
-                self.place(db, tables, found)
                 tables.done(entry_id)
         except Exception as error:
             if database.is_fault(error):
                 raise
             _log.error("entry %s could not be projected", entry_id, exc_info=error)
-            self._note(db, tables, entry, error)
+            self._note(db, tables, traffic.get(db.conn, entry_id), error)
+
+    def _project(self, db: Database, tables: Tables, entry_id: str) -> None:
+        entry = traffic.get(db.conn, entry_id)
+        found = reading.decode(db.conn, entry)  # long, so outside of the transaction
+        with database.write(db):
+            self.place(db, tables, found)
+            tables.done(entry_id)
 
     def _note(self, db: Database, tables: Tables, entry: Entry, error: Exception) -> None:
         decoder = wire.decoder_of(driving.head_of(entry))

@@ -223,6 +223,16 @@ def test_a_deleted_entry_takes_what_only_it_held(house):
     assert not any(house.dump().values())
 
 
+def test_a_session_that_is_deleted_before_it_was_read_gives_no_rows(house):
+    run(house)
+    house.read()
+    sessions.delete(house.db, house.session)
+    assert house.one("select count(*) from unprojected") == 3
+    house._background._projection.step(house.db)
+    house.project()
+    assert not any(house.dump().values())
+
+
 def test_a_deleted_session_leaves_no_word_in_any_file(house):
     canary = "zebracanary"
     kept = sessions.create(house.db, name="kept", origin="run", is_recording=True).id
