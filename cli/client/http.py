@@ -17,6 +17,7 @@ from cli.client.shapes import (
     TrafficFilter,
     TrafficPage,
 )
+from cli.client.understood_http import HttpUnderstood
 from storage.records import Origin, Outcome, Side
 
 _TIMEOUT_S = 60.0  # a server may wait 30 s for a locked database
@@ -41,6 +42,7 @@ class HttpClient:
     ) -> None:
         self._server = Connection(url, token, timeout_s=timeout_s)
         self._again = (url, token)
+        self.understood = HttpUnderstood(self._server)
 
     def hasty(self) -> "HttpClient":
         """The same server, for somebody who does not wait."""

@@ -27,6 +27,7 @@ from cli.client.shapes import (
     TrafficFilter,
     TrafficPage,
 )
+from cli.client.understood_local import LocalUnderstood
 from cli.settings import load
 from storage import health, records, sessions, traffic
 from storage.datadir import DataDir
@@ -47,6 +48,7 @@ class LocalClient:
     def __init__(self, datadir: DataDir) -> None:
         self._datadir = datadir
         self._store = Store.reading(datadir)
+        self.understood = LocalUnderstood(self._store)
 
     def list_sessions(self) -> list[Session]:
         if not self._has_database():

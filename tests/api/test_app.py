@@ -88,6 +88,7 @@ def test_the_document_names_every_route(client):
         "GET /api/conversations/{conversation_id}",
         "GET /api/conversations/{conversation_id}/messages",
         "GET /api/turns/{turn_id}",
+        "GET /api/traffic/{entry_id}/turns",
         "GET /api/messages",
         "GET /api/tool-calls",
         "GET /api/subagents",
