@@ -48,7 +48,15 @@ def answered(
 ) -> None:
     """Put the answer on the exchange's record."""
     answer = Answered(
-        wire=ask.wire, id=answer_id, model=ask.model, text=plan.text, tool_calls=calls, usage=usage
+        wire=ask.wire,
+        id=answer_id,
+        model=ask.model,
+        text=plan.text,
+        tool_calls=calls,
+        arguments=[call.arguments for call in plan.calls],
+        usage=usage,
+        prompt=ask.prompt,
+        accident=plan.fault,
     )
     request.exchange.answers.append(answer)
 

@@ -5,6 +5,9 @@ import re
 import msgspec
 
 _KEYWORD = re.compile(r"SCENARIO:([a-z0-9_]+)(?::([A-Za-z0-9._-]+))?")
+_ACCIDENT = re.compile(r"ACCIDENT:([a-z0-9]+):([0-9]+)")
+# Claude Code asks so for the rest of an answer that broke off: the prompt is the one before.
+_CONTINUE = "Your response above was cut off"
 _LEADING_TAGS = re.compile(r"\s*<([\w-]+)[^>]*>.*?</\1>", re.DOTALL)
 
 
@@ -37,6 +40,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             return "aside", ""
         match = _KEYWORD.search(self.prompt)
         return (match[1], match[2] or "") if match else ("hello", "")
+
+    @property
+    def accident(self) -> str | None:
+        """Of `ACCIDENT:<keyword>:<round>` in the prompt, the one that belongs to this round."""
+        if self.aside or self.schema is not None:
+            return None
+        found = _ACCIDENT.findall(self.prompt)
+        return next((name for name, step in found if int(step) == self.steps), None)
 
 
 class Thinking(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +95,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def own_words(text: str) -> str:
-    """A user's text without the tagged blocks that agents put before it."""
+    """A user's text without the tagged blocks that agents put before it; "" if an agent wrote it."""
+    if text.startswith(_CONTINUE):
+        return ""
     at = 0
     while match := _LEADING_TAGS.match(text, at):
         at = match.end()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from . import tools
+from . import tools, tour
 from .plan import Ask, Call, Part, Plan, Refusal, Text, Thinking
 from .records import Usage
 
@@ -70,6 +70,18 @@ def _sub(ask: Ask, argument: str) -> Plan:
     return _calling(done) if done and not ask.steps else _text(SUBAGENT_GREETING)
 
 
+def _tour(ask: Ask, argument: str) -> Plan:
+    """All that agents do with tools, see module tour."""
+    rounds = tour.rounds(ask)
+    return _calling(*rounds[ask.steps]) if ask.steps < len(rounds) else _final()
+
+
+def _detour(ask: Ask, argument: str) -> Plan:
+    """The sub-agent of the tour."""
+    rounds = tour.detour(ask, SUBAGENT_GREETING)
+    return _calling(*rounds[ask.steps]) if ask.steps < len(rounds) else _text(SUBAGENT_GREETING)
+
+
 def _slow(ask: Ask, argument: str) -> Plan:
     """That many milliseconds between two events (100)."""
     return _text(GREETING, pause_ms=float(argument or "100"))
@@ -110,6 +122,8 @@ SCENARIOS: dict[str, Callable[[Ask, str], Plan]] = {
     "turns": _turns,
     "subagent": _subagent,
     "sub": _sub,
+    "tour": _tour,
+    "detour": _detour,
     "slow": _slow,
     "big": _big,
     "coded": _coded,
@@ -137,12 +151,13 @@ class Scripts:
         self.script: Script | None = None  # asked first; None from it: the scenarios decide
         self._slow_ms = slow_ms
         self._failing: set[tuple[str, str]] = set()
+        self._happened: set[tuple[str, str, int]] = set()
         self._serial = 0
 
     def plan(self, ask: Ask) -> Plan:
         """The answer to one model call."""
         own = self.script(ask) if self.script else None
-        plan = own or self._scenario(ask)
+        plan = own or self._accident(ask) or self._scenario(ask)
         return msgspec.structs.replace(plan, pause_ms=plan.pause_ms or self._slow_ms)
 
     def _scenario(self, ask: Ask) -> Plan:
@@ -158,6 +173,17 @@ class Scripts:
             return _final()
         self._failing.add(call)
         return once
+
+    def _accident(self, ask: Ask) -> Plan | None:
+        """What goes wrong in this round, once; an answer that breaks off is the round's own."""
+        name, place = ask.accident, (ask.wire, ask.prompt, ask.steps)
+        if name is None or place in self._happened:
+            return None
+        self._happened.add(place)
+        once = ONCE[name]
+        return (
+            msgspec.structs.replace(self._scenario(ask), fault=once.fault) if once.fault else once
+        )
 
     def usage(self, ask: Ask, plan: Plan) -> Usage:
         """Counts of a plausible size. `output` and `input` differ from every other answer's."""
