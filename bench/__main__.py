@@ -6,6 +6,8 @@ import sys
 BENCHES = {
     "proxy": "goals 1, 2, 6: what recording costs, against a bare tee in mitmdump",
     "start": "goal 9: what `wirescribe run` adds before an agent's first request and at its end",
+    "decode": "how fast the wire formats are read, against parsing their JSON alone",
+    "ingest": "goal 5: entries and bytes per second into raw and projected tables",
 }
 
 

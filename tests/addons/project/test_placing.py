@@ -228,7 +228,7 @@ def test_a_session_that_is_deleted_before_it_was_read_gives_no_rows(house):
     house.read()
     sessions.delete(house.db, house.session)
     assert house.one("select count(*) from unprojected") == 3
-    house._background._projection.step(house.db)
+    house.projection.step(house.db)
     house.project()
     assert not any(house.dump().values())
 
