@@ -45,10 +45,14 @@ class Projection:
         """Take a few entries from the queue of one set; True while it is not empty."""
         end_s = time.monotonic() + _WORK_S
         waiting = tables.waiting(_AT_ONCE)
+        read: dict[str, list[Decoded]] = {}
         for entry_id in waiting:
-            self._entry(db, tables, entry_id)
+            found = self._read(db, tables, entry_id)
+            if found is not None:
+                read[entry_id] = found
             if time.monotonic() > end_s:
                 break
+        self._place_all(db, tables, read)
         return bool(waiting)
 
     def place(self, db: Database, tables: Tables, found: list[Decoded]) -> list[Placed]:
@@ -62,24 +66,38 @@ class Projection:
                 placed.append(one)
         return placed
 
-    def _entry(self, db: Database, tables: Tables, entry_id: str) -> None:
+    def _read(self, db: Database, tables: Tables, entry_id: str) -> list[Decoded] | None:
+        """The turns of an entry; long, so outside of the transaction. None: it is done with."""
         try:
-            self._project(db, tables, entry_id)
-        except NotFound:  # deleted meanwhile, itself or its session
+            return reading.decode(db.conn, traffic.get(db.conn, entry_id))
+        except Exception as error:  # noqa: BLE001 - one entry must not stop the others
+            self._failed(db, tables, entry_id, error)
+            return None
+
+    def _place_all(self, db: Database, tables: Tables, read: dict[str, list[Decoded]]) -> None:
+        """In one transaction; if an entry fails, each in one of its own to find which."""
+        try:
+            with database.write(db):
+                for entry_id, found in read.items():
+                    self.place(db, tables, found)
+                    tables.done(entry_id)
+        except Exception as error:  # noqa: BLE001 - one entry must not stop the others
+            if len(read) == 1:
+                self._failed(db, tables, next(iter(read)), error)
+                return
+            for entry_id, found in read.items():
+                self._place_all(db, tables, {entry_id: found})
+
+    def _failed(self, db: Database, tables: Tables, entry_id: str, error: Exception) -> None:
+        """Be done with an entry that was deleted meanwhile, or that nobody can read."""
+        if isinstance(error, NotFound):
             with database.write(db):
                 tables.done(entry_id)
-        except Exception as error:
-            if database.is_fault(error):
-                raise
-            _log.error("entry %s could not be projected", entry_id, exc_info=error)
-            self._note(db, tables, traffic.get(db.conn, entry_id), error)
-
-    def _project(self, db: Database, tables: Tables, entry_id: str) -> None:
-        entry = traffic.get(db.conn, entry_id)
-        found = reading.decode(db.conn, entry)  # long, so outside of the transaction
-        with database.write(db):
-            self.place(db, tables, found)
-            tables.done(entry_id)
+            return
+        if database.is_fault(error):
+            raise error
+        _log.error("entry %s could not be projected", entry_id, exc_info=error)
+        self._note(db, tables, traffic.get(db.conn, entry_id), error)
 
     def _note(self, db: Database, tables: Tables, entry: Entry, error: Exception) -> None:
         decoder = wire.decoder_of(driving.head_of(entry))
