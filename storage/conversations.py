@@ -118,24 +118,28 @@ def find(conn: sqlite3.Connection, prefix: str) -> Conversation:
     """
     The conversation of an id or of a prefix of at least 4 characters.
 
-    Raises NotFound; Conflict if several match.
+    Where several match and one alone is a root, that is meant. Raises NotFound; Conflict if it is
+    not clear which.
     """
     prefix = prefix.strip()
     if len(prefix) < _MIN_PREFIX:
         return get(conn, prefix)
     rows = conn.execute(
         f"""
-        select c.id from conversations c
+        select c.id, c.parent_id is null from conversations c
         where c.id >= :from and c.id < :from || '\U0010ffff' and {IN_SIGHT}
-        order by c.id limit :limit
+        order by c.id = :from desc, c.parent_id is null desc, c.id limit :limit
         """,
         {"from": prefix, "limit": _MAX_CANDIDATES + 1},
     ).fetchall()
-    found = [conversation_id for (conversation_id,) in rows]
-    if len(found) > 1 and prefix not in found:
-        named = ", ".join(found[:_MAX_CANDIDATES])
-        raise Conflict(f"{prefix!r} may be {named}{' ...' if found[_MAX_CANDIDATES:] else ''}")
-    return get(conn, found[0] if len(found) == 1 else prefix)
+    found = [conversation_id for conversation_id, _ in rows]
+    roots = [conversation_id for conversation_id, is_root in rows if is_root]
+    if len(found) <= 1 or prefix in found:
+        return get(conn, prefix if prefix in found or not found else found[0])
+    if len(roots) == 1:
+        return get(conn, roots[0])
+    named = ", ".join(found[:_MAX_CANDIDATES])
+    raise Conflict(f"{prefix!r} may be {named}{' ...' if found[_MAX_CANDIDATES:] else ''}")
 
 
 def tree(conn: sqlite3.Connection, conversation_id: str) -> list[Conversation]:

@@ -113,7 +113,7 @@ class _Telling:
         yield from self._begin(thread, turn, says)
         for call in tool_calls.answered_by(self._conn, turn.id):
             yield from _completed(thread, call, says)
-        yield from _asked(turn, brought, says)
+        yield from _asked(turn, brought, thread.conversation, says)
         yield says.event("assistant.turn_start", turn.started_ns, _start(turn))
         calls = tool_calls.of_turn(self._conn, turn.id)
         for call in calls:
@@ -200,13 +200,18 @@ class _Saying:
 # --- of a turn's parts ---------------------------------------------------------------------------
 
 
-def _asked(turn: Turn, brought: list[Message], says: _Saying) -> Iterator[Event]:
+def _asked(
+    turn: Turn, brought: list[Message], conversation: Conversation, says: _Saying
+) -> Iterator[Event]:
     """The user's own words; what the agent put in beside them stands in the messages."""
     prompts = [one for one in brought if one.kind == "prompt" and not one.is_answer]
+    words = turn.prompt
+    if words is None and conversation.is_subagent and turn.id == conversation.first_turn:
+        words = conversation.summary  # its task
     for message in prompts:
         text = messages.spoken(message.parts)
-        if turn.prompt is not None and message is prompts[-1]:
-            text = turn.prompt
+        if words is not None and message is prompts[-1]:
+            text = words
         data = {"message": text, "messageId": message.id}
         yield says.event("user.message", message.at_ns, data, of=message.id, message=text)
 

@@ -8,7 +8,12 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from api.answers.conversations import ConversationBody, ConversationDetail, ConversationPage
+from api.answers.conversations import (
+    BranchBody,
+    ConversationBody,
+    ConversationDetail,
+    ConversationPage,
+)
 from api.answers.messages import MessageBody, MessagePage
 from api.answers.projects import ProjectBody, ProjectPage
 from api.answers.tasks import TaskBody, TaskPage
@@ -19,6 +24,7 @@ from storage.decoded import Role, ToolKind
 from storage.tasks import Status
 
 __all__ = [
+    "BranchBody",
     "ConversationBody",
     "ConversationDetail",
     "ConversationFilter",
