@@ -39,7 +39,7 @@ _INSTALLATION = "x-gemini-api-privileged-user-id"
 _IDENTITY = "You are Gemini CLI"
 _CONTEXT = "<session_context>"
 _WELCOME = "This is the Gemini CLI."
-_CWD = re.compile(r"\*\*Workspace Directories:\*\*\s*\n\s*- ([^\n]+)")
+_CWD = re.compile(r"\*\*Workspace Directories:\*\*[ \t]*\n[ \t]*- ([^\n]+)")
 # Of 0.61's preamble: "in **YOLO** mode", Default, Plan, Auto-Edit.
 _MODE = re.compile(r"You are currently operating in \*\*([\w-]{1,20})\*\* mode")
 _MODES = {"yolo": "yolo", "plan": "plan", "auto-edit": "autoEdit", "default": "default"}

@@ -37,7 +37,7 @@ _AGENT = re.compile(r"opencode/(?:[a-z]+/)?v?(\d[\w.+-]*)")
 _SESSION = re.compile(r"ses_\w+")
 _IDENTITIES = ("You are OpenCode, ", "You are opencode, ")
 _ENVIRONMENT = "\n  Workspace root folder: "  # in <env>, whatever prompt stands before it
-_CWD = re.compile(r"<env>\n\s*Working directory: ([^\n]+)")
+_CWD = re.compile(r"<env>\n[ \t]*Working directory: ([^\n]+)")
 _SYSTEMS: tuple[tuple[str, RequestClass], ...] = (
     ("You are a title generator. You output ONLY a thread title.", "title"),
     ("You are a context summarization agent.", "compaction"),

@@ -30,7 +30,7 @@ _IDENTITY = "You are Qwen Code, "
 _INTERACTIVE = ("an interactive CLI agent", "a non-interactive CLI agent")
 _WELCOME = "This is the Qwen Code."
 _CWD = re.compile(
-    r"I'm currently working in the (?:directory: |following directories:\s*\n\s*- )([^\n]+)"
+    r"I'm currently working in the (?:directory: |following directories:[ \t]*\n[ \t]*- )([^\n]+)"
 )
 _BRANCH = re.compile(r"^git: Current branch: (\S+)", re.MULTILINE)
 _PLAN = ("<system-reminder>\nPlan mode is active.", "<plan-mode-active>")
