@@ -61,10 +61,9 @@ def after(text: str, marker: str) -> str | None:
 def unwrapped(text: str, tags: Iterable[str]) -> str:
     """The text without blocks `<tag ...>...</tag>` that stand at its beginning or its end."""
     names = tuple(tags)
-    inner: tuple[int, int] | None = _trimmed(text, 0, len(text))
-    while inner:
+    start, end = _trimmed(text, 0, len(text))
+    while inner := _inside(text, start, end, names):
         start, end = inner
-        inner = _inside(text, start, end, names)
     return text[start:end]
 
 
