@@ -16,7 +16,7 @@ _WIDE = (
     "CONVERSATION", "STARTED", "AGENT", "MODEL", "CALLS", "TOOLS", "ERRORS", "IN", "CACHED", "OUT",
     "COST", "PROJECT", "PROMPT",
 )  # fmt: skip
-_NARROW = ("CONVERSATION", "STARTED", "AGENT", "PROMPT", "CALLS", "TOOLS", "IN", "OUT", "COST")
+_NARROW = ("ID", "STARTED", "AGENT", "PROMPT", "CALLS", "IN", "OUT", "COST")
 _RIGHT = ("CALLS", "TOOLS", "ERRORS", "IN", "CACHED", "OUT", "COST")
 
 
@@ -105,7 +105,6 @@ def _narrow_row(one: "ConversationBody", its_id: str) -> tuple[object, ...]:
         one.agent,
         _prompt(one),
         one.turn_count,
-        one.tool_call_count,
         units.short(one.input_tokens),
         units.short(one.output_tokens),
         units.cost(one.cost_usd, unpriced=one.unpriced_turns),

@@ -5,16 +5,12 @@ What was captured passes through `output.line`: no sign in it can control a term
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 import rich_click as click
 
 from cli import output
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
 
 Tone = Literal["title", "user", "model", "tool", "good", "bad", "faint", "thought", "plain"]
 
@@ -30,6 +26,7 @@ _STYLES: dict[Tone, str] = {
     "plain": "",
 }
 _STEP = 2  # columns of one indent
+_LITTLE = 60  # signs that are not worth to be left out
 _LEAST = 30  # columns of text, however deep it stands
 
 
@@ -49,11 +46,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def brief(text: str, *, lines: int, signs: int) -> str:
-    """The beginning of a text, and how much of it is not shown."""
+    """The beginning of a text, and how much of it is not shown where that is worth it."""
     text = text.strip("\n")
     shown = "\n".join(text.split("\n")[:lines])[:signs].rstrip()
     left = len(text) - len(shown)
-    return text if left <= 1 else f"{shown}\n… {left:,} more signs: --full"
+    is_little = left <= _LITTLE and text.count("\n") <= lines
+    return text if is_little else f"{shown}\n… {left:,} more signs: --full"
 
 
 def show(lines: Iterable[Line]) -> None:
@@ -87,22 +85,17 @@ class _Terminal:
 
         lead = " " * (_STEP * line.depth) + (f"{line.sign} " if line.sign else "")
         width = max(self._console.width - cell_len(lead), _LEAST)
-        right = output.line(line.right)
-        first = width - cell_len(right) - 2 if right else width
-        text = Text("\n".join(map(output.line, line.text.split("\n"))), style=_STYLES[line.tone])
-        rows = _wrapped(self._console, text, first, width)
+        right = Text(output.line(line.right), style=_STYLES[line.right_tone])
+        words = "\n".join(map(output.line, line.text.split("\n")))
+        text = Text(words, style=_STYLES[line.tone])
+        beside = width - right.cell_len - 2  # what is left for the text
+        rows = list(text.wrap(self._console, beside if right and beside >= _LEAST else width))
+        if right and beside < _LEAST:
+            rows.append(right)
         for place, row in enumerate(rows):
             shown = Text(lead, style=_STYLES[line.tone]) if place == 0 else Text(" " * len(lead))
             shown.append_text(row)
-            if place == 0 and right:
-                shown.append(" " * max(width - row.cell_len - cell_len(right), 2))
-                shown.append(right, style=_STYLES[line.right_tone])
+            if place == 0 and right and beside >= _LEAST:
+                shown.append(" " * (width - row.cell_len - right.cell_len))
+                shown.append_text(right)
             self._console.print(shown, no_wrap=True, overflow="ignore", crop=False)
-
-
-def _wrapped(console: "Console", text: "Text", first: int, width: int) -> "list[Text]":
-    """The first row is narrower where something stands at its end."""
-    rows = list(text.wrap(console, max(first, _LEAST)))
-    if first == width or len(rows) <= 1:
-        return rows
-    return list(text.wrap(console, width)) if first < _LEAST else rows

@@ -6,7 +6,7 @@ import rich_click as click
 
 from cli import hints, narrowing, options, output, times
 from cli.client import Client
-from storage.tasks import Status
+from storage.decoded import TaskStatus
 
 
 @click.group()
@@ -17,7 +17,7 @@ def tasks() -> None:
 @tasks.command("list")
 @narrowing.session
 @narrowing.conversation
-@click.option("--status", type=click.Choice(get_args(Status)), help="That stand so.")
+@click.option("--status", type=click.Choice(get_args(TaskStatus)), help="That stand so.")
 @narrowing.limit(200)
 @narrowing.after
 @options.as_json
@@ -26,7 +26,7 @@ def list_page(
     client: Client,
     session: str | None,
     conversation: str | None,
-    status: Status | None,
+    status: TaskStatus | None,
     limit: int,
     after: str | None,
     as_json: bool,

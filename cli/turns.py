@@ -23,11 +23,12 @@ from cli.lines import Line, Tone, brief
 type Below = Callable[[ToolCallBody, int], list[Line]]  # what a tool call started, at a depth
 
 _TELLING = (
-    "command", "file_path", "path", "pattern", "query", "url", "description", "prompt", "skill",
-    "subject", "name",
+    "command", "file_path", "filePath", "path", "pattern", "query", "url", "description", "prompt",
+    "skill", "subject", "name",
 )  # fmt: skip
 _SHOWN = {"prompt": (20, 2000), "answer": (60, 6000), "thought": (3, 300), "result": (3, 300)}
 _FULL = (10**9, 10**9)
+_LONG = 100  # milliseconds of a turn whose parts are worth telling
 
 
 _KINDS = {
@@ -75,7 +76,11 @@ class Teller:
         below: Below = lambda call, depth: [],
     ) -> Iterator[Line]:
         """`task`: of a subagent's first turn, what it was started for."""
-        for message in brought:
+        history = 0 if self._is_full else _history(brought)
+        if history:
+            text = f"{units.count(history, 'message', 'messages')} from before: --full"
+            yield Line(sign="≡", text=text, tone="faint", depth=depth)
+        for message in brought[history:]:
             yield from self._message(message, turn.prompt or task, depth)
         for call in calls:
             yield from self._call(call, depth + 1, below)
@@ -98,7 +103,7 @@ class Teller:
         text = "\n".join(filter(None, [texts, *media]))
         if not text:
             return
-        if message.is_answer:
+        if message.is_answer or message.kind == "answer":
             yield Line(sign="●", text=self._brief(text, "answer"), right=left, depth=depth)
         elif message.kind == "prompt":
             shown = self._brief("\n".join([words or texts, *media]), "prompt")
@@ -126,6 +131,16 @@ class Teller:
         return brief(text, lines=lines, signs=signs)
 
 
+def _history(brought: Sequence[MessageBody]) -> int:
+    """How many of a turn's messages are of a talk that was not recorded, or not here."""
+    said = [
+        place
+        for place, message in enumerate(brought, 1)
+        if message.kind == "answer" and not message.is_answer
+    ]
+    return max(said, default=0)
+
+
 def _figures(turn: TurnBody) -> str:
     usage, clock = turn.usage, turn.clock
     cached = usage.cache_read_tokens
@@ -144,7 +159,7 @@ def _figures(turn: TurnBody) -> str:
 
 def _first(turn: TurnBody) -> str:
     clock = turn.clock
-    if clock.asked_us is None or clock.first_content_us is None:
+    if clock.asked_us is None or clock.first_content_us is None or (turn.duration_ms or 0) < _LONG:
         return ""
     return f"first after {times.duration((clock.first_content_us - clock.asked_us) // 1000)}"
 

@@ -81,7 +81,8 @@ def page(
     behind = found.next
     if len(shown) < len(found.messages):
         behind = messages.place(shown[-1])
-    current = branches.current(conn, query.conversation_id) if query.conversation_id else None
+    # Nothing is on the newest branch where nobody knows which that is.
+    current = (query.conversation_id and branches.current(conn, query.conversation_id)) or None
     return MessagePage(
         messages=[body_of(message, current) for message in shown], next=cursors.encode(behind)
     )

@@ -20,8 +20,7 @@ from api.answers.tasks import TaskBody, TaskPage
 from api.answers.tool_calls import ToolCallBody, ToolCallPage
 from api.answers.turn_details import TurnDetail, TurnPage
 from api.answers.turns import TurnBody
-from storage.decoded import Role, ToolKind
-from storage.tasks import Status
+from storage.decoded import Role, TaskStatus, ToolKind
 
 __all__ = [
     "BranchBody",
@@ -86,7 +85,7 @@ class TaskFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     session_id: str | None = None
     conversation_id: str | None = None
-    status: Status | None = None
+    status: TaskStatus | None = None
 
 
 class Understood(Protocol):
