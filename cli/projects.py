@@ -53,7 +53,10 @@ def list_page(client: Client, limit: int, after: str | None, as_json: bool) -> N
     narrowing.say_next(page.next)
 
 
-@projects.command()
+# An id looks like an option, -h of them all.
+@projects.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]}
+)
 @click.argument("project")
 @options.as_json
 @options.client

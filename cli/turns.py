@@ -83,7 +83,8 @@ class Teller:
         for message in brought[history:]:
             yield from self._message(message, turn.prompt or task, depth)
         for call in calls:
-            yield from self._call(call, depth + 1, below)
+            if self._is_full or not call.is_history:
+                yield from self._call(call, depth + 1, below)
         yield from _faults(turn, depth)
         yield Line(text=_figures(turn), tone="faint", depth=depth + 1)
         yield Line()

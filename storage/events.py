@@ -2,7 +2,8 @@
 Events in the vocabulary of seed document 000, made from the projected tables as they are read.
 
 `user.confirmation` and `client.log` never show on the wire, so there are none of them. Calls that
-an agent makes beside its conversation (titles, counts, quota checks) give no events.
+an agent makes beside its conversation (titles, counts, quota checks) give no events, nor does what
+was only seen in a history that was sent.
 
 Time order holds over conversations that run side by side: no turn gives an event before its own
 begin, so what waits is let go when the next turn begins. Memory holds what overlaps, no more.
@@ -112,10 +113,11 @@ class _Telling:
         brought = messages.of_turn(self._conn, turn.id)
         yield from self._begin(thread, turn, says)
         for call in tool_calls.answered_by(self._conn, turn.id):
-            yield from _completed(thread, call, says)
+            if not call.is_history:
+                yield from _completed(thread, call, says)
         yield from _asked(turn, brought, thread.conversation, says)
         yield says.event("assistant.turn_start", turn.started_ns, _start(turn))
-        calls = tool_calls.of_turn(self._conn, turn.id)
+        calls = [one for one in tool_calls.of_turn(self._conn, turn.id) if not one.is_history]
         for call in calls:
             yield from _called(call, says)
         yield from _answered(turn, brought, calls, says)

@@ -61,7 +61,8 @@ def _bars(conn: sqlite3.Connection, turn_ids: list[str]) -> Iterator[Bar]:
         except NotFound:  # deleted meanwhile
             continue
         before = known.setdefault(turn.conversation_id, _Before())
-        yield _bar(turn, before, tool_calls.of_turn(conn, turn.id))
+        calls = [one for one in tool_calls.of_turn(conn, turn.id) if not one.is_history]
+        yield _bar(turn, before, calls)
         _note(before, turn)
 
 

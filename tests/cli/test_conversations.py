@@ -164,3 +164,10 @@ def test_pages_say_how_to_go_on(told):
     assert second.stderr == ""
     refused = told.here("messages", "list", "--after", "nonsense")
     assert (refused.returncode, refused.stdout) == (1, "")
+
+
+def test_a_project_s_id_is_no_option(told):
+    shown = told.here("projects", "show", "-home-user-work-dir")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("Project          /home/user/work.dir\n")
+    assert told.here("projects", "show").returncode == 2
