@@ -60,7 +60,14 @@ _SUBAGENTS: tuple[tuple[str, str], ...] = (
 _MAIN_TOOLS = {"list_agents", "get_goal"}  # that no subagent has
 _COMPACTION = "Then, produce the <state_snapshot> XML."
 _NEXT_SPEAKER = "Analyze *only* the content and structure of your immediately"
-_ORDERS = ("Managed memory has TWO directories.", "Managed memory directory", _NEXT_SPEAKER)
+_ORDERS = (
+    "Managed memory has TWO directories.",
+    "Managed memory directory",
+    _NEXT_SPEAKER,
+    # Ask for the rest of an answer that broke off.
+    "The connection dropped mid-response. Resume directly",
+    "Output token limit hit. Resume directly",
+)
 _SNAPSHOT = ("<state_snapshot>", "</state_snapshot>")
 _NOTIFICATION = "<task-notification>"
 _WRAPPERS = (

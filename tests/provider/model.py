@@ -12,6 +12,15 @@ type Json = dict  # decoded JSON of foreign shape; the values are whatever was s
 # System prompts of calls that an agent makes beside the conversation.
 _ASIDES = ("You are a title generator", "managed memory extraction", "Generate a concise, sentence")
 
+# What the request for a summary says: Claude Code, Gemini CLI (twice), Qwen Code, opencode.
+_COMPACTIONS = (
+    ("CRITICAL: Respond with TEXT ONLY", "summary"),
+    ("reason in your scratchpad", "<state_snapshot>"),
+    ("Critically evaluate the <state_snapshot>",),
+    ("produce the <state_snapshot> XML",),
+    ("Create a new anchored summary",),
+)
+
 
 def objects(value: object) -> list[Json]:
     """The objects of a JSON list; anything else is an empty list."""
@@ -27,6 +36,12 @@ def side_call(system: object) -> bool:
     """Whether the system prompt is that of a call beside the conversation."""
     text = "".join(str(block.get("text", "")) for block in listed(system))
     return any(mark in text for mark in _ASIDES)
+
+
+def compacts(last: object) -> bool:
+    """Whether the last text of a request asks for a summary of the history."""
+    text = "\n".join(str(block.get("text", "")) for block in listed(last))
+    return any(all(mark in text for mark in marks) for marks in _COMPACTIONS)
 
 
 def planned(request: Request, ask: Ask) -> Plan:

@@ -9,7 +9,7 @@ import zstandard
 
 from . import deliver
 from .model import Json, answered, listed, objects, planned, refused, side_call
-from .plan import Ask, Call, Plan, Refusal, Text, Thinking, Tool, own_words, pieces
+from .plan import Ask, Call, Plan, Refusal, Summary, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
 from .request import Request
@@ -126,6 +126,7 @@ def parse(body: Json, history: object, size: int = 0) -> Ask:
         tools=list(_tools(tools, None)),
         schema=(body.get("text") or {}).get("format", {}).get("schema"),
         aside=side_call(body.get("instructions")) or any(map(_aside, items)),
+        compacts=bool(items) and items[-1].get("type") == "compaction_trigger",
         request_bytes=size,
     )
 
@@ -236,6 +237,7 @@ class _Answer:
             "message": self._message,
             "function_call": self._function_call,
             "custom_tool_call": self._custom_call,
+            "compaction": lambda place, item: iter(()),
         }[item["type"]](place, item)
         yield self._event("response.output_item.done", output_index=index, item=item)
 
@@ -280,6 +282,9 @@ def _item(part: object, calling: bool) -> Json:
             item = {"id": new_id("msg_", 24), "type": "message", "role": "assistant"}
             phase = "commentary" if calling else "final_answer"
             return item | {"status": "completed", "phase": phase, "content": content}
+        case Summary():  # opaque to the client, who sends it back as it came
+            item = {"id": new_id("cmp_", 24), "type": "compaction"}
+            return item | {"encrypted_content": new_id("gAAAAABscripted", 200)}
         case Call(tool=tool, arguments=arguments):
             return _call(tool, arguments)
     raise TypeError(f"no item for {part!r}")

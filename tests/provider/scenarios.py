@@ -12,11 +12,12 @@ from collections.abc import Callable
 import msgspec
 
 from . import tools, tour
-from .plan import Ask, Call, Part, Plan, Refusal, Text, Thinking
+from .plan import Ask, Call, Part, Plan, Refusal, Summary, Text, Thinking
 from .records import Usage
 
 GREETING = "Hello from the scripted provider."
 SUBAGENT_GREETING = "Hello from the sub-agent."
+SUMMARY = "Scripted summary: the user looked around."
 
 type Script = Callable[[Ask], Plan | None]
 
@@ -82,6 +83,19 @@ def _detour(ask: Ask, argument: str) -> Plan:
     return _calling(*rounds[ask.steps]) if ask.steps < len(rounds) else _text(SUBAGENT_GREETING)
 
 
+def _compaction(ask: Ask, argument: str) -> Plan:
+    """A summary in the form that each agent looks for in it."""
+    goal = f"<overall_goal>{SUMMARY}</overall_goal>"
+    return Plan(
+        parts=[
+            Summary(
+                text=f"<analysis>Scripted.</analysis>\n<summary>{SUMMARY}</summary>\n"
+                f"<state_snapshot>{goal}</state_snapshot>"
+            )
+        ]
+    )
+
+
 def _slow(ask: Ask, argument: str) -> Plan:
     """That many milliseconds between two events (100)."""
     return _text(GREETING, pause_ms=float(argument or "100"))
@@ -124,6 +138,7 @@ SCENARIOS: dict[str, Callable[[Ask, str], Plan]] = {
     "sub": _sub,
     "tour": _tour,
     "detour": _detour,
+    "compaction": _compaction,
     "slow": _slow,
     "big": _big,
     "coded": _coded,
@@ -151,7 +166,7 @@ class Scripts:
         self.script: Script | None = None  # asked first; None from it: the scenarios decide
         self._slow_ms = slow_ms
         self._failing: set[tuple[str, str]] = set()
-        self._happened: set[tuple[str, str, int]] = set()
+        self._happened: set[tuple[str, str, int, str]] = set()
         self._serial = 0
 
     def plan(self, ask: Ask) -> Plan:
@@ -176,8 +191,11 @@ class Scripts:
 
     def _accident(self, ask: Ask) -> Plan | None:
         """What goes wrong in this round, once; an answer that breaks off is the round's own."""
-        name, place = ask.accident, (ask.wire, ask.prompt, ask.steps)
-        if name is None or place in self._happened:
+        for name in ask.accidents:
+            place = (ask.wire, ask.prompt, ask.steps, name)
+            if place not in self._happened:
+                break
+        else:
             return None
         self._happened.add(place)
         once = ONCE[name]
