@@ -16,10 +16,8 @@ from typing import Literal
 
 import msgspec
 
+from storage.activity import IDLE_MINUTES
 from storage.records import Record
-
-# Without traffic for so long a conversation counts as ended; `is_active` means the same.
-IDLE_MINUTES = 15.0
 
 Channel = Literal["native", "hooks"]
 Reason = Literal["too slow", "server stops"]
@@ -95,6 +93,11 @@ class Subscription:
                 return []
             found = self._feed._taken(self)
         return found
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ended; None: it did not."""
+        return self._ended
 
     async def ended(self) -> None:
         """Returns once no more events will come; then `next` raises Ended."""

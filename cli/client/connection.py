@@ -56,6 +56,11 @@ class Connection:
         with self._answer(method, path, query, data) as answer:
             return self._decoded(kind, answer.read())
 
+    def tell(self, method: str, path: str) -> None:
+        """A call with nothing in it, whose answer says nothing either. Raises as `call`."""
+        with self._answer(method, path, None, None):
+            pass
+
     def upload[T](
         self, kind: type[T], path: str, file: Path, progress: Callable[[int, int], None]
     ) -> T:

@@ -76,6 +76,10 @@ class HttpClient:
     def activate_session(self, session_id: str) -> Session:
         return self._server.call(Session, "POST", f"/api/sessions/{session_id}/activate")
 
+    def end_run(self, session_id: str) -> None:
+        """The run that recorded into this session is over."""
+        self._server.tell("POST", f"/api/sessions/{session_id}/run-ended")
+
     def delete_session(self, session_id: str) -> None:
         self._server.call(dict, "DELETE", f"/api/sessions/{session_id}")
 
