@@ -75,6 +75,7 @@ class Calls:
             called_ns=at_ns,
             spawn_digest=keys.text(meaning.spawn_prompt) if meaning.spawn_prompt else None,
             spawn_name=meaning.spawn_name,
+            subagent_type=meaning.subagent_type,
             description=_short(meaning.description),
             command=_short(meaning.command),
             arguments=rows.squeeze(part.arguments.encode(errors="replace")),
@@ -206,8 +207,8 @@ def part_of(row: ToolCallRow) -> ToolCallPart:
 
 _CALL_SIDE = (
     "name", "namespace", "kind", "is_custom", "mcp_server", "mcp_tool", "skill", "turn_id",
-    "message_id", "part",
-    "made", "called_ns", "spawn_digest", "spawn_name", "description", "command", "arguments",
+    "message_id", "part", "made", "called_ns", "spawn_digest", "spawn_name", "subagent_type",
+    "description", "command", "arguments",
 )  # fmt: skip
 _RESULT_SIDE = (
     "result_turn", "result_message", "result_part", "result_ns", "is_error", "is_error_inferred",

@@ -73,7 +73,11 @@ def _session(tables: Tables, call: ToolCallRow) -> str | None:
 
 def _set(tables: Tables, child: ConversationRow, call: ToolCallRow) -> None:
     linked = msgspec.structs.replace(
-        child, parent_id=call.conversation_id, parent_call=call.id, is_subagent=True
+        child,
+        parent_id=call.conversation_id,
+        parent_call=call.id,
+        is_subagent=True,
+        subagent_type=child.subagent_type or call.subagent_type,
     )
     if linked != child:
         tables.put_conversation(linked)

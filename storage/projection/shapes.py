@@ -149,6 +149,7 @@ class ToolCallRow(Row, kw_only=True):
     child: str | None = None
     spawn_digest: bytes | None = None
     spawn_name: str | None = None
+    subagent_type: str | None = None
     description: str | None = None
     command: str | None = None
     arguments: bytes = b"\x00"

@@ -196,6 +196,7 @@ _TABLES = (
         child           text,              -- conversation that it started, by the result's word
         spawn_digest    blob,              -- of the task's text
         spawn_name      text,
+        subagent_type   text,              -- that the call asks for
         description     text,
         command         text,
         arguments       blob not null,     -- rows.squeeze of the text
