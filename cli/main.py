@@ -16,6 +16,7 @@ from cli.rebuild import rebuild
 from cli.run import run
 from cli.serve import serve
 from cli.sessions import sessions
+from cli.tail import tail
 from cli.tasks import tasks
 from cli.tools import tools
 from cli.traffic import traffic
@@ -45,6 +46,7 @@ for _command in (
     tasks,
     projects,
     sessions,
+    tail,
     traffic,
     har,
     import_files,

@@ -93,6 +93,12 @@ class Connection:
             while piece := answer.read(_PIECE_BYTES):
                 yield piece
 
+    def live(self, path: str, *, query: Query | None = None) -> Iterator[bytes]:
+        """The answer's body as it comes."""
+        with self._answer("GET", path, query, None) as answer:
+            while piece := answer.read1(_PIECE_BYTES):
+                yield piece
+
     @contextlib.contextmanager
     def _answer(
         self,

@@ -76,6 +76,10 @@ class HttpClient:
     def activate_session(self, session_id: str) -> Session:
         return self._server.call(Session, "POST", f"/api/sessions/{session_id}/activate")
 
+    def watch(self, about: str | None, since: int | None) -> Iterator[bytes]:
+        """Live events as an event stream, in pieces as they come, until the server ends it."""
+        return self._server.live("/api/live", query={"session": about, "since": since})
+
     def end_run(self, session_id: str) -> None:
         """The run that recorded into this session is over."""
         self._server.tell("POST", f"/api/sessions/{session_id}/run-ended")
