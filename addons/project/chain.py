@@ -31,6 +31,17 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
         return self.print.hangs
 
 
+class _Place(msgspec.Struct, frozen=True):
+    """A link without its message, which may be long: what is remembered of a history."""
+
+    raw_digest: bytes | None
+    id: str
+    parent_id: str | None
+    depth: int
+    print: Print
+    position: int
+
+
 class Start(msgspec.Struct, frozen=True):
     """The message that a request goes on behind, which it does not send again."""
 
@@ -43,7 +54,7 @@ class Chains:
 
     def __init__(self, prints: Prints) -> None:
         self._prints = prints
-        self._latest: OrderedDict[tuple[str, str, str | None], list[Link]] = OrderedDict()
+        self._latest: OrderedDict[tuple[str, str, str | None], list[_Place]] = OrderedDict()
 
     def links(self, decoded: Decoded, conversation_id: str, track: str, start: Start) -> list[Link]:
         """Messages without parts are left out. Of several choices only the first goes on."""
@@ -51,7 +62,7 @@ class Chains:
         key = (conversation_id, track, start.id)
         before = self._latest.pop(key, [])
         asked = list(self._behind(decoded, key, start, _same(before, turn.asked.messages)))
-        self._latest[key] = asked
+        self._latest[key] = [_place(link) for link in asked]
         if len(self._latest) > _KEPT:
             self._latest.popitem(last=False)
         answers = turn.answer.messages
@@ -132,17 +143,31 @@ def known(tables: Tables, links: Sequence[Link], turn_id: str) -> dict[str, Know
     return found | tables.known([link.id for link in thread[:-_TAIL]])
 
 
-def _same(before: list[Link], messages: Sequence[Message]) -> list[Link]:
+def _same(before: list[_Place], messages: Sequence[Message]) -> list[Link]:
     """The links of messages that are sent again as they were."""
-    count = 0
-    for link in before:
-        if link.position >= len(messages):
+    links: list[Link] = []
+    for place in before:
+        message = messages[place.position] if place.position < len(messages) else None
+        if message is None or place.raw_digest is None or message.raw_digest != place.raw_digest:
             break
-        digest = messages[link.position].raw_digest
-        if digest is None or digest != link.message.raw_digest:
-            break
-        count += 1
-    return before[:count]
+        links.append(
+            Link(
+                id=place.id,
+                parent_id=place.parent_id,
+                depth=place.depth,
+                message=message,
+                print=place.print,
+                position=place.position,
+                is_answer=False,
+            )
+        )
+    return links
+
+
+def _place(link: Link) -> _Place:
+    return _Place(
+        link.message.raw_digest, link.id, link.parent_id, link.depth, link.print, link.position
+    )
 
 
 def _latest_of(links: Sequence[Link], start: Start) -> Start:
