@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-
 # What waits for processes and sockets begins, so that no worker is left alone with it at the end.
 _SLOW_FIRST = ("tests/e2e/", "tests/cli/", "tests/api/", "tests/har/")
 
