@@ -134,10 +134,11 @@ class QwenCode:
         if plain := plain_reading(message):
             return plain
         text = texts.joined(message.parts).strip()
-        if all(mark in text for mark in _SNAPSHOT):
-            return Reading(kind="summary")
+        # The order to sum up shows the form of a summary.
         if text.endswith(_COMPACTION) or text.startswith(_ORDERS):
             return Reading(kind="instruction")
+        if all(mark in text for mark in _SNAPSHOT):
+            return Reading(kind="summary")
         read = texts.words(message, lambda part: texts.unwrapped(part, _WRAPPERS))
         if read.prompt and read.prompt.startswith(_NOTIFICATION):
             return Reading(kind="notification", injected=read.injected)

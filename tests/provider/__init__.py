@@ -22,9 +22,9 @@ agent CLIs. Anything else is answered 404 and has kind "unknown" in `provider.re
 **What it answers** to a model call is chosen by a keyword in the user's last text,
 `SCENARIO:keyword[:argument]` (module scenarios): hello (the default: `GREETING`), thinking,
 tool, parallel, turns:N, subagent, tour (all that agents do with tools), slow:MS,
-big:CHARACTERS, coded:gzip|br|zstd, error400, and error429, error500, error529, reset, cut, which
-happen to the first call with that very prompt, while the next call with it succeeds (so put a word
-of your own into prompts that run at once). A request for a summary of the history gets one.
+big:CHARACTERS, coded:gzip|br|zstd, error400, and error429, error500, error529, reset, cut,
+heavy, which happen to the first call with that very prompt, while the next call with it succeeds
+(so put a word of your own into prompts that run at once). A request for a summary gets one.
 `ACCIDENT:error529:0` or `ACCIDENT:cut:2` beside a scenario happens once in that round of it.
 `provider.scripts.script = function` is asked before them: `(Ask) -> Plan | None`.
 

@@ -12,13 +12,14 @@ type Json = dict  # decoded JSON of foreign shape; the values are whatever was s
 # System prompts of calls that an agent makes beside the conversation.
 _ASIDES = ("You are a title generator", "managed memory extraction", "Generate a concise, sentence")
 
-# What the request for a summary says: Claude Code, Gemini CLI (twice), Qwen Code, opencode.
+# What a request for a summary says: Claude Code, Gemini CLI (twice), Qwen Code, opencode, Copilot.
 _COMPACTIONS = (
     ("CRITICAL: Respond with TEXT ONLY", "summary"),
     ("reason in your scratchpad", "<state_snapshot>"),
     ("Critically evaluate the <state_snapshot>",),
     ("produce the <state_snapshot> XML",),
     ("Create a new anchored summary",),
+    ("Please create a detailed summary of the conversation so far",),
 )
 
 

@@ -92,6 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[Part] = []
     refusal: Refusal | None = None
     pause_ms: float = 0  # between two events
+    more_tokens: int = 0  # that went in, as the answer tells
     fault: str | None = None  # "reset" or "cut", in the middle of the events
     coding: str | None = None  # gzip, br, zstd: content coding of the answer
 

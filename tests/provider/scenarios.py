@@ -156,6 +156,8 @@ ONCE: dict[str, Plan] = {
     ),
     "reset": _text(GREETING, fault="reset"),
     "cut": _text(GREETING, fault="cut"),
+    # The context is as good as full: agents then sum it up by themselves.
+    "heavy": Plan(parts=[Text(text=GREETING)], more_tokens=900_000),
 }
 
 
@@ -199,9 +201,10 @@ class Scripts:
             return None
         self._happened.add(place)
         once = ONCE[name]
-        return (
-            msgspec.structs.replace(self._scenario(ask), fault=once.fault) if once.fault else once
-        )
+        if once.refusal:
+            return once
+        plan = self._scenario(ask)
+        return msgspec.structs.replace(plan, fault=once.fault, more_tokens=once.more_tokens)
 
     def usage(self, ask: Ask, plan: Plan) -> Usage:
         """Counts of a plausible size. `output` and `input` differ from every other answer's."""
@@ -209,7 +212,7 @@ class Scripts:
         read = max(1000, ask.request_bytes // 4000 * 1000)
         cached = read // 2 if ask.steps else 0
         return Usage(
-            input=read + self._serial,
+            input=read + self._serial + plan.more_tokens,
             cached=cached,
             cache_write=read // 4,
             output=10 * self._serial + 20 + len(plan.parts),

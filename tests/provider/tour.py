@@ -14,6 +14,7 @@ from .plan import Ask, Call
 TOUR_TASKS = ("Look around", "Go home")
 SUBAGENT_PROMPT = "SCENARIO:detour Run one command, greet and stop."
 FAILING = "echo tour-fails; exit 3"
+MISSING = "/nonexistent/tour-is-missing.txt"
 
 
 def rounds(ask: Ask) -> list[list[Call]]:
@@ -22,7 +23,7 @@ def rounds(ask: Ask) -> list[list[Call]]:
         [tools.shell(ask, "echo tour-one")],
         [tools.shell(ask, "echo tour-two"), tools.shell(ask, "echo tour-three")],
         [tools.shell(ask, FAILING)],
-        [tools.read(ask, "no-such-file.txt")],
+        [tools.read(ask, MISSING)],
         [tools.todo(ask, TOUR_TASKS, done=0)],
         [tools.todo(ask, TOUR_TASKS, done=1)],
         [tools.spawn(ask, "counter", SUBAGENT_PROMPT)],
