@@ -73,9 +73,12 @@ def of_conversation(conn: sqlite3.Connection, conversation_id: str) -> Iterator[
 class _Thread:
     """A conversation while it is told."""
 
-    def __init__(self, conversation: Conversation, started: dict[str, Conversation]) -> None:
+    def __init__(
+        self, conversation: Conversation, started: dict[str, Conversation], *, is_detached: bool
+    ) -> None:
         self.conversation = conversation
         self.started = started  # by the tool call that started it
+        self.is_detached = is_detached  # no result of a tool call tells its end
         self.turn = -1
         self.model: str | None = None
         self.is_begun = False
@@ -162,7 +165,18 @@ class _Telling:
         except NotFound:
             return None
         below = conversations.children(self._conn, conversation_id)
-        return _Thread(conversation, {one.parent_call: one for one in below if one.parent_call})
+        started = {one.parent_call: one for one in below if one.parent_call}
+        return _Thread(conversation, started, is_detached=self._is_detached(conversation))
+
+    def _is_detached(self, conversation: Conversation) -> bool:
+        """Whether its call is not known, or only says that it was started (background agents)."""
+        if conversation.parent_call is None:
+            return True
+        try:
+            call = tool_calls.get(self._conn, conversation.parent_call)
+        except NotFound:
+            return True
+        return call.is_pending or call.result_ns is None
 
 
 class _Saying:
@@ -291,7 +305,7 @@ def _ended(thread: _Thread, turn: Turn, says: _Saying) -> Iterator[Event]:
     """A subagent whose end no result of a tool call tells ends with its last turn."""
     conversation = thread.conversation
     is_subagent = conversation.is_subagent or conversation.parent_id is not None
-    if is_subagent and conversation.parent_call is None and turn.id == conversation.last_turn:
+    if is_subagent and thread.is_detached and turn.id == conversation.last_turn:
         yield says.event(
             "subagent.completed",
             _end_ns(turn),

@@ -109,6 +109,14 @@ def test_a_subagent_that_no_result_ends_ends_with_its_last_turn(db, session, sto
     ]
 
 
+def test_a_subagent_in_the_background_ends_with_its_last_turn(db, session, story):
+    db.execute("update tool_calls set is_pending = 1 where kind = 'task'")
+    found = list(events.of_session(db.conn, session.id))
+    assert [event.at_ns for event in found if event.type == "subagent.completed"] == [
+        projected.at(3.5)
+    ]
+
+
 def test_what_is_not_known_gives_no_event(db, session):
     projected.turn(db, session.id, "not projected yet")
     assert list(events.of_session(db.conn, session.id)) == []
