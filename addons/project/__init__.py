@@ -9,6 +9,7 @@ the rest of the queue untouched.
 import logging
 import time
 
+import msgspec
 from sqlite_utils import Database
 
 from addons import wire
@@ -58,9 +59,16 @@ class Projection:
     def place(self, db: Database, tables: Tables, found: list[Decoded]) -> list[Placed]:
         """Put turns down that were decoded elsewhere; in the caller's transaction."""
         placed = []
+        moved: dict[str, str] = {}  # the first turn of an entry may take it to another session
         for decoded in found:
-            session = stored.get(db.conn, decoded.entry.session_id)
+            entry = decoded.entry
+            home = moved.get(entry.id, entry.session_id)
+            if home != entry.session_id:
+                entry = msgspec.structs.replace(entry, session_id=home)
+                decoded = msgspec.structs.replace(decoded, entry=entry)
+            session = stored.get(db.conn, home)
             decoded, session = sessions.place(db, self._placer, decoded, session)
+            moved[entry.id] = session.id
             one = self._placer.place(tables, decoded, session)
             if one is not None:
                 placed.append(one)

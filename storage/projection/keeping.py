@@ -161,10 +161,13 @@ def requeue_session(db: Database, session_id: str) -> int:
 
 
 def _queue_all(db: Database, prefix: str) -> None:
+    """Every entry that ended, and the open sockets of which turns were put down already."""
     db.conn.execute(
         f"""
         insert into {prefix}unprojected (entry_id)
         select id from entries where outcome is not null and kind <> 'tunnel'
+        union
+        select e.id from turns t join entries e on e.id = t.entry_id where e.outcome is null
         on conflict do nothing
         """
     )
