@@ -1,5 +1,7 @@
 """The entries that are open now: told when they begin and end, followed if they are model calls."""
 
+import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from addons.live.shapes import EntryClosed, EntryOpened
 from addons.live.turns import Turns
 from addons.wire import driving
 from storage import ids, raw, spool, traffic
+from storage.decoded import Change
 from storage.errors import NotFound
 from storage.feed import Feed
 from storage.records import Cut, Entry, ResponseHead
@@ -61,9 +64,9 @@ class Entries:
         for entry in {record.entry for record in records if _is_coded_cut(record)}:
             if found := self._open.get(entry):
                 self._unfollow(entry, found)
-        for record in records:
-            if record.entry != spool.NIL:
-                self._record(db, record)
+        for entry, following in itertools.groupby(records, key=lambda record: record.entry):
+            if entry != spool.NIL:
+                self._run(db, entry, list(following))
         while len(self._left_out) > _MAX_LEFT_OUT:
             del self._left_out[next(iter(self._left_out))]
 
@@ -85,36 +88,37 @@ class Entries:
             if found.session_id == session_id:
                 self._forget(entry)
 
-    # --- one record ------------------------------------------------------------------------------
+    # --- some records of one entry ---------------------------------------------------------------
 
-    def _record(self, db: Database, record: SpoolRecord) -> None:
+    def _run(self, db: Database, entry: bytes, records: list[SpoolRecord]) -> None:
         try:
-            found = self._open.get(record.entry)
-            if found is None and record.entry not in self._left_out and record.kind == "open":
-                self._begin(db, record)
-                return
-            if found is None:
-                found = self._join(db, record)
+            found = self._open.get(entry)
+            if found is None and records[0].kind == "open" and entry not in self._left_out:
+                found = self._begin(db, records.pop(0))
+            elif found is None:
+                found = self._join(db, records[0])
             if found is not None:
-                self._go_on(db, record, found)
+                self._go_on(db, found, records)
+            elif records and records[-1].kind == "close":
+                self._left_out.pop(entry, None)
         except NotFound:
-            self._forget(record.entry)
+            self._forget(entry)
         except Exception as error:  # noqa: BLE001 - one entry must not silence the others
             if not self._has_failed:
-                _log.error("entry %s is not followed", ids.text(record.entry), exc_info=error)
+                _log.error("entry %s is not followed", ids.text(entry), exc_info=error)
             self._has_failed = True
-            self._forget(record.entry)
+            self._forget(entry)
 
-    def _begin(self, db: Database, record: SpoolRecord) -> None:
+    def _begin(self, db: Database, record: SpoolRecord) -> _Open | None:
         opened = _OPENED.decode(record.content)
         if opened.way == "import" or not _is_fresh(opened.started_ns + record.offset_ns):
             self._left_out[record.entry] = None if opened.way == "import" else opened.started_ns
-            return
+            return None
         entry_id = ids.text(record.entry)
         standing = raw.standing(db, entry_id)
         if standing is None:
             self._left_out[record.entry] = None
-            return
+            return None
         found = self._add(record.entry, standing.session_id, opened.started_ns)
         path = opened.target.partition(b"?")[0].decode("latin-1")
         event = EntryOpened(
@@ -131,20 +135,29 @@ class Entries:
         decoder = None if opened.kind == "tunnel" else wire.decoder_of(driving.head_of(entry))
         if decoder is not None:
             found.following = Following(entry, decoder)
+        return found
 
-    def _go_on(self, db: Database, record: SpoolRecord, found: _Open) -> None:
+    def _go_on(self, db: Database, found: _Open, records: list[SpoolRecord]) -> None:
         found.seen_s = time.monotonic()
+        changes: list[Change] = []
+        for record in records:
+            with contextlib.suppress(msgspec.DecodeError):  # it is in the quarantine
+                if found.following is not None:
+                    changes += found.following.take(record)
+                elif record.kind == "response":
+                    found.status = _ANSWER.decode(record.content).status
+                if record.kind == "close":
+                    self._told(db, found, changes)
+                    closed = _CLOSED.decode(record.content)
+                    self._closed(record.entry, found, closed, record.offset_ns)
+                    return
+        self._told(db, found, changes)
+
+    def _told(self, db: Database, found: _Open, changes: list[Change]) -> None:
         following = found.following
         if following is not None:
-            changes = following.take(record)
-            if changes:
-                self._turns.changed(db, following, changes, is_quiet=False)
-                found.session_id = following.entry.session_id
-            found.status = following.entry.status
-        elif record.kind == "response":
-            found.status = _ANSWER.decode(record.content).status
-        if record.kind == "close":
-            self._closed(record.entry, found, _CLOSED.decode(record.content), record.offset_ns)
+            self._turns.changed(db, following, changes, is_quiet=False)
+            found.session_id, found.status = following.entry.session_id, following.entry.status
 
     # --- after a restart, or behind a backlog ----------------------------------------------------
 
@@ -153,8 +166,6 @@ class Entries:
         if record.entry in self._left_out:
             started_ns = self._left_out[record.entry]
             if started_ns is None or not _is_fresh(started_ns + record.offset_ns):
-                if record.kind == "close":
-                    del self._left_out[record.entry]
                 return None
         entry = traffic.get(db.conn, ids.text(record.entry))
         self._left_out[record.entry] = entry.started_ns

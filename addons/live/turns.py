@@ -1,5 +1,6 @@
 """Turns while they run: what a fold says becomes native events and hooks, and rows at their end."""
 
+import logging
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -18,7 +19,7 @@ from addons.live.threads import Thread, Threads
 from addons.project import Projection, keys, reading
 from addons.project.reading import Decoded
 from storage import database, raw, sessions, turns
-from storage.decoded import Answer, Change, Delta, PartDone, Turn, TurnBegun, TurnEnded, Usage
+from storage.decoded import Answer, Change, Delta, PartDone, Turn, TurnBegun, Usage
 from storage.errors import NotFound
 from storage.feed import Feed
 from storage.projection import keeping
@@ -28,6 +29,8 @@ from storage.records import Session
 _STORED_S = 60.0  # how long an ended turn is looked for in the tables
 _MAX_UNSTORED = 1_000
 _OTHER = "other:"  # keys of the automatic sessions that entries leave when they end
+
+_log = logging.getLogger("wirescribe")
 
 
 class _Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,7 @@ class Turns:
         self._projection = projection
         self._threads = threads
         self._hooks = hooks
+        self._has_failed = False
         self._running: dict[str, dict[int, _Running]] = {}  # by entry
         self._unstored: dict[str, tuple[float, _Running]] = {}  # by turn: until when
 
@@ -55,7 +59,6 @@ class Turns:
 
         Raises NotFound if the entry was deleted.
         """
-        ended: list[Change] = []
         for change in merged(changes):
             match change:
                 case TurnBegun():
@@ -63,12 +66,9 @@ class Turns:
                 case Delta():
                     self._delta(following, change, is_quiet=is_quiet)
                 case PartDone():
-                    ended.append(change)  # the projection must know when a call was whole
                     self._part(following, change, is_quiet=is_quiet)
-                case TurnEnded():
-                    ended.append(change)
-        for decoded in following.gatherer.take(following.entry, ended):
-            self._ended(db, following, decoded, is_quiet=is_quiet)
+            for decoded in following.gatherer.take(following.entry, [change]):
+                self._ended(db, following, decoded, is_quiet=is_quiet)
 
     def gone(self, entry_id: str) -> None:
         """Nothing more will be told of an entry's turns."""
@@ -183,9 +183,14 @@ class Turns:
         key = sessions.key_of(db.conn, decoded.entry.session_id)
         if key is not None and key.startswith(_OTHER):
             return
-        with database.write(db):
-            for tables in keeping.sets(db):
-                self._projection.place(db, tables, [decoded])
+        try:
+            with database.write(db):
+                for tables in keeping.sets(db):
+                    self._projection.place(db, tables, [decoded])
+        except Exception as error:  # noqa: BLE001 - when the socket closed it is tried again
+            if not self._has_failed:
+                _log.error("a turn waits until its socket closes", exc_info=error)
+            self._has_failed = True
 
     def _stored(self, db: Database, turn_id: str, running: _Running) -> None:
         del self._unstored[turn_id]
