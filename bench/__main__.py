@@ -8,6 +8,7 @@ BENCHES = {
     "start": "goal 9: what `wirescribe run` adds before an agent's first request and at its end",
     "decode": "how fast the wire formats are read, against parsing their JSON alone",
     "ingest": "goal 5: entries and bytes per second into raw and projected tables",
+    "read": "goal 7: pages, search and daily sums in a store of many entries and messages",
 }
 
 
