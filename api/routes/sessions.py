@@ -152,10 +152,9 @@ def find(conn: sqlite3.Connection, session_id: str) -> Session:
     operation_id="listSessions",
     summary="List all sessions",
     responses=documented(),
-    sync_to_thread=False,
 )
-def list_sessions(access: Reach) -> SessionList:
-    found = all_shown(access.read())
+async def list_sessions(access: Reach) -> SessionList:
+    found = await access.in_thread(all_shown)
     return SessionList(sessions=found, total=len(found))
 
 

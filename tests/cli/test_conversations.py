@@ -22,6 +22,8 @@ def terminal(monkeypatch):
 
 
 LISTS = [
+    ["sessions", "list", "--json"],
+    ["sessions", "show", "one"],
     ["conversations", "list"],
     ["conversations", "list", "--json"],
     ["conversations", "list", "--subagents", "--json"],
