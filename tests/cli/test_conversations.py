@@ -173,3 +173,19 @@ def test_a_project_s_id_is_no_option(told):
     assert shown.returncode == 0
     assert shown.stdout.startswith("Project          /home/user/work.dir\n")
     assert told.here("projects", "show").returncode == 2
+
+
+def test_an_entry_is_shown_with_its_model_call(told):
+    entry_id = told.story.turns[0].partition(".")[0]
+    shown = told.here("traffic", "show", entry_id).stdout
+    at = shown.index("main call of claude-code 2.1.273 to claude-opus-5\n")
+    said = shown[at:].splitlines()
+    assert said[1] == f"conversation {told.story.root}, turn {told.story.turns[0]}"
+    assert said[2:5] == ["❯ Find the bug, please", "  … A shell will tell.", "● I look at it."]
+    assert "  ⏵ Bash  make test  [exit 2  742 ms]" in said
+    assert "POST https://api.example.com/v1/messages HTTP/1.1" in said
+    elsewhere = {
+        "WIRESCRIBE_DATA_DIR": str(told.home / "elsewhere"),
+        "WIRESCRIBE_SERVER_URL": told.url,
+    }
+    assert told.here("traffic", "show", entry_id, more=elsewhere).stdout == shown

@@ -8,6 +8,7 @@ from storage import sessions
 from storage.decoded import Note
 from storage.projection.rows import TurnDetail
 from storage.store import Store
+from tests.api import records
 from tests.api.conftest import serving
 from tests.storage import projected
 
@@ -17,7 +18,12 @@ EVIL = "\x1b]0;owned\x07\u202e"
 def tell(store):
     """A story, a conversation of another agent whose cost nobody knows, and a task."""
     session = store.change_sessions(sessions.create, name="one").result()
+    entry_id = records.entry(store, session.id, request=b"{}", response=b"{}")
     story = store.call(projected.tell, session.id).result()
+    its_entry = story.turns[0].partition(".")[0]
+    store.call(
+        lambda db: db.execute("update entries set id = ? where id = ?", [its_entry, entry_id])
+    ).result()
     store.call(_more, session.id, story).result()
     return story
 
