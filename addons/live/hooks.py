@@ -29,6 +29,7 @@ class Hooks:
         """A request is whole: a conversation may begin, and results of tools come."""
         said = _Speaker(thread, turn_id, at_ns)
         if is_own(decoded):
+            thread.is_working = True
             yield from self._start(decoded, thread, said)
         for part, is_last in _results(decoded.turn.asked):
             yield from self._result(
@@ -59,13 +60,7 @@ class Hooks:
             return
         said = _Speaker(thread, turn_id, at_ns)
         if thread.is_subagent:
-            yield said(
-                "SubagentStop",
-                agent_id=thread.id,
-                agent_type=thread.agent_type,
-                description=thread.description,
-                stop_reason=answer.stop_reason,
-            )
+            yield _stopped(thread, said, answer.stop_reason)
         else:
             yield said("Stop", stop_reason=answer.stop_reason)
 
@@ -103,7 +98,7 @@ class Hooks:
             thread.calls[part.call_id] = part
         yield said("PreToolUse", **_tool(part))
         for meaning in _with_inner(agent.call(part)):
-            if meaning.spawn_prompt or meaning.spawn_name:
+            if _spawns(meaning):
                 self._threads.spawned(thread, part, meaning)
                 yield said(
                     "SubagentStart",
@@ -133,9 +128,16 @@ class Hooks:
             thread.done[part.call_id] = None
             while len(thread.done) > _MAX_DONE:
                 del thread.done[next(iter(thread.done))]
-        is_error = agent.result(call, part).is_error
-        yield said("PostToolUse", **_tool(call), tool_response=part.text, is_error=is_error)
-        if any(one.tool.kind in _LISTING for one in _with_inner(agent.call(call))):
+        meaning = agent.result(call, part)
+        meanings = list(_with_inner(agent.call(call)))
+        if not meaning.is_pending and any(map(_spawns, meanings)):
+            # Not every subagent ends with an answer: Gemini CLI's calls a tool for that.
+            child = self._threads.child(thread, call.call_id)
+            if child is not None and child.is_working:
+                yield _stopped(child, said.of(child), None)
+        fields = {"tool_response": part.text, "is_error": meaning.is_error}
+        yield said("PostToolUse", **_tool(call), **fields)
+        if any(one.tool.kind in _LISTING for one in meanings):
             yield from _tasks(agent, thread, call, part, said)
 
 
@@ -152,14 +154,18 @@ class _Speaker:
     def __init__(self, thread: Thread, turn_id: str | None, at_ns: int) -> None:
         self._thread = thread
         self._turn_id = turn_id
-        self._at = moment(at_ns)
+        self._at_ns = at_ns
+
+    def of(self, thread: Thread) -> "_Speaker":
+        """At the same moment in another conversation."""
+        return _Speaker(thread, None, self._at_ns)
 
     def __call__(self, name: HookName, **fields: Any) -> Told:
         thread = self._thread
         hook = Hook(
             hook_event_name=name,
             session_id=thread.root_id,
-            timestamp=self._at,
+            timestamp=moment(self._at_ns),
             capture_session_id=thread.session_id,
             conversation_id=thread.id,
             turn_id=self._turn_id,
@@ -169,6 +175,21 @@ class _Speaker:
             **fields,
         )
         return thread, hook
+
+
+def _stopped(thread: Thread, said: _Speaker, reason: str | None) -> Told:
+    thread.is_working = False
+    return said(
+        "SubagentStop",
+        agent_id=thread.id,
+        agent_type=thread.agent_type,
+        description=thread.description,
+        stop_reason=reason,
+    )
+
+
+def _spawns(meaning: CallMeaning) -> bool:
+    return bool(meaning.spawn_prompt or meaning.spawn_name)
 
 
 def _tool(part: ToolCallPart) -> dict[str, Any]:

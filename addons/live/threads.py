@@ -45,8 +45,11 @@ class Thread(msgspec.Struct, kw_only=True, eq=False):
     description: str | None = None
     cwd: str | None = None
     mode: str | None = None
+    is_adopted: bool = False  # a subagent whose root was looked for
     is_known: bool = False  # the tables held it when it came
     has_begun: bool = False  # its start was told, or was before this server's time
+    is_working: bool = False  # a subagent that has not stopped
+    spawned_by: tuple[str, str] | None = None  # conversation and id of the call
     calls: dict[str, ToolCallPart] = {}  # by the provider's id, without a result so far
     nameless: list[ToolCallPart] = []  # the same without an id (Gemini)
     done: dict[str, None] = {}  # ids of calls whose result came
@@ -89,6 +92,9 @@ class Threads:
             while len(self._threads) > _MAX_THREADS:
                 del self._threads[next(iter(self._threads))]
         hints = decoded.hints
+        # Not always from its first call: a router's for it may not say so (Gemini CLI).
+        if (hints.is_subagent or thread.is_subagent) and not thread.is_adopted:
+            self._adopt(Tables(db, LIVE), thread, decoded)
         thread.session_id = session.id
         thread.cwd = hints.cwd or thread.cwd
         thread.mode = hints.mode or thread.mode
@@ -118,6 +124,13 @@ class Threads:
             description=meaning.description,
         )
         self._spawns = [*self._spawns[-_MAX_SPAWNS + 1 :], made]
+
+    def child(self, parent: Thread, call_id: str | None) -> Thread | None:
+        """The subagent that a call started, if it showed and that is known."""
+        if call_id is None:
+            return None
+        by = (parent.id, call_id)
+        return next((one for one in self._threads.values() if one.spawned_by == by), None)
 
     def idle(self) -> list[Thread]:
         """Roots without traffic for long, in which nothing runs; they and theirs are taken out."""
@@ -165,30 +178,31 @@ class Threads:
     # --- a new one -------------------------------------------------------------------------------
 
     def _made(self, db: Database, own: str, decoded: Decoded, now_ns: int) -> Thread:
-        hints = decoded.hints
-        tables = Tables(db, LIVE)
-        known = tables.conversation(own)
-        is_subagent = hints.is_subagent or (known is not None and known.is_subagent)
-        parent = keys.conversation(decoded.agent.name, hints.parent) if hints.parent else None
-        thread = Thread(
+        known = Tables(db, LIVE).conversation(own)
+        return Thread(
             id=own,
             root_id=own,
             agent=decoded.agent.name,
-            is_subagent=is_subagent,
+            is_subagent=known is not None and known.is_subagent,
             session_id=decoded.entry.session_id,
             is_known=known is not None,
             has_begun=known is not None and self._goes_on(known, now_ns),
         )
-        if not is_subagent:
-            return thread
+
+    def _adopt(self, tables: Tables, thread: Thread, decoded: Decoded) -> None:
+        """Find whose a subagent is, and whether its start was told with the call for it."""
+        hints = decoded.hints
+        thread.is_subagent = thread.is_adopted = True
+        parent = keys.conversation(decoded.agent.name, hints.parent) if hints.parent else None
         spawn = self._spawn(decoded, parent)
         if spawn is not None:
             self._spawns = [one for one in self._spawns if one is not spawn]
-            thread.has_begun = True  # its start was told with the call
+            thread.has_begun = True
             thread.agent_type, thread.description = spawn.agent_type, spawn.description
+            if spawn.call_id is not None:
+                thread.spawned_by = (spawn.thread.id, spawn.call_id)
             parent = parent or spawn.thread.id
-        thread.root_id = self._root(tables, decoded, own, parent)
-        return thread
+        thread.root_id = self._root(tables, decoded, thread.id, parent)
 
     def _goes_on(self, known: ConversationRow, now_ns: int) -> bool:
         """Whether its last turn was so near that it did not end meanwhile."""
@@ -200,7 +214,7 @@ class Threads:
             return keys.conversation(decoded.agent.name, decoded.hints.root)
         root = parent or own
         for _ in range(_MAX_DEPTH):
-            if thread := self._threads.get(root):
+            if root != own and (thread := self._threads.get(root)):
                 return thread.root_id
             row = tables.conversation(root)
             if row is None or row.parent_id is None:

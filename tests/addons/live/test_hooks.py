@@ -111,6 +111,24 @@ def test_a_subagent_starts_once_and_stops(log, session, feed, go):
     assert hooks(feed, about="conv-1") == hooks(feed)
 
 
+def test_a_subagent_that_ends_with_a_tool_stops_when_its_result_comes(log, session, feed, go):
+    block = use("toolu_9", "Agent", prompt="Count.", subagent_type="Explore")
+    stops(calls(begins(claude(log, session, user("delegate"))), block), "tool_use")
+    done = use("toolu_10", "Bash", command="exit")
+    child = claude(log, session, user("Count."), agent="a1b2")
+    stops(calls(begins(child, "msg_2"), done), "tool_use")
+    history = [user("delegate"), assistant(block), user([result("toolu_9", "One.")])]
+    stops(says(begins(claude(log, session, *history), "msg_3"), "One."))
+    go()
+
+    assert hooks(feed)[2:] == [
+        "SubagentStart", "PreToolUse", "SubagentStop", "PostToolUse", "Stop",
+    ]  # fmt: skip
+    stop = told(feed, "hooks")[4]
+    assert (stop["agent_id"], stop["conversation_id"]) == ("a1b2", "a1b2")
+    assert stop["session_id"] == "conv-1"
+
+
 def test_a_subagent_whose_call_was_not_seen_starts_with_its_first_turn(log, session, feed, go):
     stops(says(begins(claude(log, session, user("Count."), agent="a1b2")), "One."))
     stops(says(begins(claude(log, session, user("More."), agent="a1b2")), "Two."))
