@@ -59,7 +59,7 @@ from .raw import seeded
 from .records import Answered, Chunk, Exchange, Headers, Message, Usage
 from .reply import Reply
 from .request import Handler, Request
-from .scenarios import GREETING, SCENARIOS, SUBAGENT_GREETING
+from .scenarios import GREETING, SCENARIOS, SUBAGENT_GREETING, SUMMARY
 from .server import Provider, running
 from .websocket import SocketClosed, WebSocket
 from .wire import ClientLeft
@@ -68,6 +68,7 @@ __all__ = [
     "GREETING",
     "SCENARIOS",
     "SUBAGENT_GREETING",
+    "SUMMARY",
     "Answered",
     "Ask",
     "Call",

@@ -12,13 +12,15 @@ type Json = dict  # decoded JSON of foreign shape; the values are whatever was s
 # System prompts of calls that an agent makes beside the conversation.
 _ASIDES = ("You are a title generator", "managed memory extraction", "Generate a concise, sentence")
 
-# What a request for a summary says: Claude Code, Gemini CLI (twice), Qwen Code, opencode, Copilot.
+# What a request for a summary says: Claude Code, Gemini CLI (twice), Qwen Code, opencode, Codex
+# with a provider that is not OpenAI, Copilot CLI.
 _COMPACTIONS = (
     ("CRITICAL: Respond with TEXT ONLY", "summary"),
     ("reason in your scratchpad", "<state_snapshot>"),
     ("Critically evaluate the <state_snapshot>",),
     ("produce the <state_snapshot> XML",),
     ("Create a new anchored summary",),
+    ("CONTEXT CHECKPOINT COMPACTION",),
     ("Please create a detailed summary of the conversation so far",),
 )
 

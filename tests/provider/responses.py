@@ -8,7 +8,7 @@ import msgspec
 import zstandard
 
 from . import deliver
-from .model import Json, answered, listed, objects, planned, refused, side_call
+from .model import Json, answered, compacts, listed, objects, planned, refused, side_call
 from .plan import Ask, Call, Plan, Refusal, Summary, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
@@ -126,9 +126,14 @@ def parse(body: Json, history: object, size: int = 0) -> Ask:
         tools=list(_tools(tools, None)),
         schema=(body.get("text") or {}).get("format", {}).get("schema"),
         aside=side_call(body.get("instructions")) or any(map(_aside, items)),
-        compacts=bool(items) and items[-1].get("type") == "compaction_trigger",
+        compacts=_is_trigger(items) or (bool(items) and compacts(items[-1].get("content"))),
         request_bytes=size,
     )
+
+
+def _is_trigger(items: list[Json]) -> bool:
+    """Codex with OpenAI wants an item of its own; with other providers it asks for a text."""
+    return bool(items) and items[-1].get("type") == "compaction_trigger"
 
 
 def _aside(item: Json) -> bool:
@@ -178,7 +183,12 @@ class _Answer:
     def __init__(self, body: Json, ask: Ask, plan: Plan, usage: Usage) -> None:
         self.id = new_id("resp_", 32)
         self.usage = usage
-        self.items = [_item(part, bool(plan.calls)) for part in plan.parts]
+        is_opaque = _is_trigger(objects(body.get("input")))
+        parts = [
+            Text(text=part.text) if isinstance(part, Summary) and not is_opaque else part
+            for part in plan.parts
+        ]
+        self.items = [_item(part, bool(plan.calls)) for part in parts]
         self.calls = [(i["call_id"], i["name"]) for i in self.items if i["type"] in _CALLS]
         self._sequence = -1
         self._head: Json = {

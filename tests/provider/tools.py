@@ -34,10 +34,13 @@ def shell(ask: Ask, command: str) -> Call | None:
 
 
 def read(ask: Ask, path: str) -> Call | None:
-    """A call that reads a file of this path; None if the agent reads by its shell."""
+    """A call that reads a file which is not there; None if the agent reads by its shell."""
     tool = _first(ask, _READERS)
-    names = ("file_path", "filePath", "path", "absolute_path")
-    return Call(tool=tool, arguments=_known(tool, dict.fromkeys(names, path))) if tool else None
+    if tool is None:
+        return None
+    # Qwen Code takes absolute paths only; opencode (filePath) asks before it leaves its directory.
+    absolute = dict.fromkeys(("file_path", "path", "absolute_path"), f"/nonexistent/{path}")
+    return Call(tool=tool, arguments=_known(tool, absolute | {"filePath": path}))
 
 
 def todo(ask: Ask, subjects: Sequence[str], *, done: int) -> Call | None:

@@ -14,7 +14,7 @@ from .plan import Ask, Call
 TOUR_TASKS = ("Look around", "Go home")
 SUBAGENT_PROMPT = "SCENARIO:detour Run one command, greet and stop."
 FAILING = "echo tour-fails; exit 3"
-MISSING = "/nonexistent/tour-is-missing.txt"
+MISSING = "tour-is-missing.txt"
 
 
 def rounds(ask: Ask) -> list[list[Call]]:
