@@ -57,6 +57,7 @@ class Live:
 
     def look(self, db: Database) -> None:
         """Tell what no record tells: sessions, ends by silence, what the tables hold now."""
+        self._contained(self._store)  # first: what is wrong may be the database
         self._contained(lambda: self._look(db))
 
     def _contained(self, work: Callable[[], None]) -> None:
@@ -80,7 +81,6 @@ class Live:
         self._entries.look(db)
         for root in self._threads.idle():
             self._tell(self._hooks.over(root, "idle", time.time_ns()))
-        self._store()
 
     def _session_changes(self, db: Database) -> None:
         events, gone = self._sessions.look(db)

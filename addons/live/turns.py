@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
+from addons.agents.contract import Agent
 from addons.live.following import Following, merged
 from addons.live.hooks import Hooks, Told
 from addons.live.shapes import Delta as DeltaEvent
@@ -34,7 +35,8 @@ _log = logging.getLogger("wirescribe")
 
 
 class _Running(msgspec.Struct, frozen=True, kw_only=True):
-    decoded: Decoded  # with an answer that is empty so far
+    agent: Agent
+    entry_id: str
     thread: Thread
     turn_id: str
 
@@ -101,7 +103,8 @@ class Turns:
         decoded = reading.understand(following.entry, following.head, turn)
         thread = self._threads.of(db, decoded, session, time.time_ns())
         running = _Running(
-            decoded=decoded,
+            agent=decoded.agent,
+            entry_id=following.entry.id,
             thread=thread,
             turn_id=keys.turn(following.entry.id, change.number),
         )
@@ -140,9 +143,7 @@ class Turns:
         at_ns = following.entry.started_ns + change.at_ns
         event = PartEvent(**_place(running, at_ns), index=change.index, part=part_body(change.part))
         self._native(running.thread, "part.done", event, is_quiet=is_quiet)
-        told = self._hooks.part(
-            running.decoded.agent, running.thread, change.part, running.turn_id, at_ns
-        )
+        told = self._hooks.part(running.agent, running.thread, change.part, running.turn_id, at_ns)
         self._tell(told, is_quiet=is_quiet)
 
     def _ended(
@@ -219,7 +220,7 @@ def _place(running: _Running, at_ns: int) -> dict[str, Any]:
     thread = running.thread
     return {
         "session_id": thread.session_id,
-        "entry_id": running.decoded.entry.id,
+        "entry_id": running.entry_id,
         "at": at_ns // 1_000_000,
         "conversation_id": thread.id,
         "root_id": thread.root_id,
