@@ -233,6 +233,40 @@ def test_a_server_that_starts_again_starts_no_conversation_again(log, session, d
     assert told(feed, "hooks")[0]["tool_input"] == {"command": "ls"}
 
 
+@pytest.mark.parametrize("is_over", [True, False], ids=["over", "running"])
+def test_a_server_that_starts_again_goes_on_with_an_open_answer(log, session, datadir, go, is_over):
+    entry = says(begins(claude(log, session, user("go"))), "I look.")
+    go()
+    feed = Feed()
+    background = Background(datadir, feed)
+    calls(entry, use("toolu_1", "Bash", command="ls"), index=1)
+    if not is_over:
+        go(background)
+        assert types(feed) == ["delta", "part.done"]
+    stops(entry, "tool_use")
+    go(background)
+    assert types(feed) == ["delta", "part.done", "turn.ended", "entry.closed", "turn.stored"]
+    assert hooks(feed) == ["PreToolUse"]
+    (closed,) = (event for event in told(feed, "native") if event["type"] == "entry.closed")
+    assert (closed["outcome"], closed["status"]) == ("complete", 200)
+
+
+def test_an_answer_too_long_to_be_read_again_is_left_to_the_projection(
+    log, session, datadir, go, monkeypatch
+):
+    monkeypatch.setattr(entries, "_MAX_CATCH_UP_BYTES", 10)
+    entry = begins(claude(log, session, user("go")))
+    go()
+    feed = Feed()
+    background = Background(datadir, feed)
+    says(entry, "Hello.")
+    go(background)
+    stops(entry)
+    go(background)
+    assert types(feed) == []
+    assert not background.live._entries._left_out
+
+
 def test_trouble_of_the_store_is_a_notification(background, feed, go, log, quick_run):
     trouble = ["disk full"]
     background.live.degraded = lambda: trouble[0]
