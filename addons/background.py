@@ -16,12 +16,19 @@ class Background:
         self._projection = Projection()
         self.live = Live(feed or Feed(), self._projection)
         self._ingest = Ingest(datadir, self.live.took)
+        self._has_read = False
 
     def step(self, db: Database) -> float:
-        """A little of all; the seconds until the next look. Raises as `Ingest.step`."""
+        """
+        A little of what there is to do; the seconds until the next look. Raises as `Ingest.step`.
+
+        Reading and understanding take turns: a call waits for one of them, never for both.
+        """
         try:
-            pause_s = self._ingest.step(db)
-            is_busy = self._projection.step(db)
+            pause_s = 0.0 if self._has_read else self._ingest.step(db)
+            self._has_read = not self._has_read and not pause_s
+            if self._has_read:
+                return 0.0
+            return 0.0 if self._projection.step(db) else pause_s
         finally:
             self.live.look(db)
-        return 0.0 if is_busy else pause_s

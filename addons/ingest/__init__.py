@@ -115,10 +115,12 @@ class Ingest:
             self._limit_bytes = 1  # the records come one by one until it is found
             return
         tail.reader.acknowledge(tail.reader.position)
-        self._pace(worked_s)
         if self._listener is not None:
+            told_s = time.monotonic()
             taken = takewhile(lambda one: one is not left, found)
             self._listener(db, [one for one in taken if isinstance(one, SpoolRecord)])
+            worked_s += time.monotonic() - told_s
+        self._pace(worked_s)
 
     def _quarantine(
         self, db: Database, failed: Tail, found: SpoolRecord | Damage, error: Exception
