@@ -73,7 +73,7 @@ def sweep(db: Database, budget_ms: float = 30) -> bool:
     WAL from being emptied: then the next call tries again.
     """
     until = _clock(budget_ms / 3)  # the commit, with its fsync, takes the rest
-    if _has_rows(db.conn):
+    if _has_rows(db):
         with database.write(db):
             more = _remove_rows(db, until)
             _set_next_page(db, 1)
@@ -97,13 +97,12 @@ def sweep(db: Database, budget_ms: float = 30) -> bool:
     return next_page is not None
 
 
-def _has_rows(conn: sqlite3.Connection) -> bool:
+def _has_rows(db: Database) -> bool:
     """Whether rows may be left of something that was removed."""
-    (found,) = conn.execute(
+    (found,) = db.conn.execute(
         """
         select exists (select 1 from removed_entries where swept = 0)
             or exists (select 1 from released)
-            or exists (select 1 from stale)
             or exists (select 1 from projection where is_unmerged = 1)
             or exists (select 1 from tombstones t where swept = 0 and (
                 exists (select 1 from entries where session_id = t.session_id)
@@ -111,7 +110,7 @@ def _has_rows(conn: sqlite3.Connection) -> bool:
                 or exists (select 1 from quarantine where session_id = t.session_id)))
         """
     ).fetchone()
-    return bool(found)
+    return bool(found) or any(tables.has_stale() for tables in keeping.sets(db))
 
 
 def _is_marked(conn: sqlite3.Connection) -> bool:

@@ -43,7 +43,14 @@ class Projection:
         return any(busy) or rebuild.finish(db)
 
     def advance(self, db: Database, tables: Tables) -> bool:
-        """Take a few entries from the queue of one set; True while it is not empty."""
+        """
+        Take a few entries from the queue of one set; True while there is more to do at once.
+
+        While conversations wait to be removed nothing is put into the set: it would go with them,
+        or stand behind messages that go.
+        """
+        if tables.has_stale():
+            return False
         end_s = time.monotonic() + _WORK_S
         waiting = tables.waiting(_AT_ONCE)
         read: dict[str, list[Decoded]] = {}

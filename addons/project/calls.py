@@ -162,15 +162,19 @@ class Calls:
     def state(self, durations: Iterable[tuple[str, int]], results: Iterable[str]) -> None:
         """
         Give the durations that the agent states, by name and in order, to the tools whose results
-        this request brings; `results` are the ids of their calls in the order of their results.
+        this request brings; `results` are the provider's ids of their calls, in the order of their
+        results. One that an earlier turn brought has its duration from there, and has one here.
         """
         stated = list(durations)
-        for call_id in results:
-            row = self._found.get(call_id)
-            match = next((pair for pair in stated if row and pair[0] == row.name), None)
-            if row and match:
+        for provider_id in results:
+            call_id = keys.tool_call(self._conversation_id, provider_id, "", 0)
+            row, part = self._found.get(call_id), self._parts.get(provider_id)
+            name = part.name if part else row.name if row else None
+            match = next((pair for pair in stated if pair[0] == name), None)
+            if match:
                 stated.remove(match)
-                self._found[call_id] = msgspec.structs.replace(row, stated_ms=match[1])
+                if row:
+                    self._found[call_id] = msgspec.structs.replace(row, stated_ms=match[1])
 
     # --- the tables ------------------------------------------------------------------------------
 
@@ -184,6 +188,8 @@ class Calls:
             if merged == before:
                 continue
             changed.append(merged)
+            if before and before.made and before.turn_id and merged.turn_id != before.turn_id:
+                tables.make_stale(merged.conversation_id)  # it was counted with a later turn
             self.made += int(merged.made) - int(before.made if before else False)
             if merged.turn_id != (before.turn_id if before else None):
                 touches += self._touches.get(call_id, [])

@@ -43,10 +43,16 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The message that a request goes on behind, which it does not send again."""
+    """
+    The message that a request goes on behind, which it does not send again.
+
+    `is_foreign`: another conversation holds it. What stands behind it there is not the same
+    message, for each conversation is removed alone.
+    """
 
     id: str | None = None
     depth: int = -1
+    is_foreign: bool = False
 
 
 class Chains:
@@ -113,6 +119,8 @@ class Chains:
             return None
         read = self._prints.of(decoded.agent, message)
         stands_behind = parent.id or keys.root(key[0], key[1])
+        if parent.is_foreign:
+            stands_behind = keys.root(key[0], stands_behind)
         return Link(
             id=keys.message(stands_behind, read.digest, hangs=read.hangs),
             parent_id=parent.id,
@@ -146,8 +154,12 @@ def known(tables: Tables, links: Sequence[Link], turn_id: str) -> dict[str, Know
 def _same(before: list[_Place], messages: Sequence[Message]) -> list[Link]:
     """The links of messages that are sent again as they were."""
     links: list[Link] = []
+    first = 0
     for place in before:
         message = messages[place.position] if place.position < len(messages) else None
+        if any(skipped.parts for skipped in messages[first : place.position]):
+            break  # it was empty before
+        first = place.position + 1
         if message is None or place.raw_digest is None or message.raw_digest != place.raw_digest:
             break
         links.append(

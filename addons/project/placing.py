@@ -1,5 +1,7 @@
 """Puts a decoded turn into the projected tables, with all that it shows of other things."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from addons.agents.contract import Hints
@@ -9,7 +11,7 @@ from addons.project.chain import Chains, Link, Start
 from addons.project.conversations import Identity
 from addons.project.history import Prints
 from addons.project.reading import Decoded
-from storage.decoded import Note, ToolResultPart
+from storage.decoded import Note, Part, ToolCallPart, ToolResultPart
 from storage.projection import rows
 from storage.projection.shapes import MessageRow, Sums, TurnRow
 from storage.projection.writing import Known, Tables
@@ -61,7 +63,7 @@ class Placer:
             return None
         identity = self.identity(decoded, session)
         track = _track(decoded.hints)
-        start, is_unjoined, decoded = _start(tables, decoded)
+        start, is_unjoined, decoded = _start(tables, decoded, turn_id, identity.id)
         links = self._chains.links(decoded, identity.id, track, start)
         asked_leaf = _leaf([link for link in links if not link.is_answer], start)
         row = turns.row_of(
@@ -75,9 +77,9 @@ class Placer:
         calls = Calls(decoded.agent, identity.id, tables, (link.message for link in links))
         new = self._put_messages(tables, decoded, row, links, track, calls)
         self._finish(tables, decoded, identity, row, calls, new)
-        if row.answer_id is not None:
-            for conversation_id in tables.unjoined(row.answer_id):
-                tables.make_stale(conversation_id)
+        if row.answer_id is not None and not tables.answer(row.wire, row.answer_id, turn_id):
+            for conversation_id in tables.going_on(row.answer_id, turn_id):
+                tables.make_stale(conversation_id)  # they did not know it
         return Placed(decoded=decoded, conversation_id=identity.id, turn_id=turn_id)
 
     def _put_messages(
@@ -109,11 +111,15 @@ class Placer:
                 before=(link.parent_id, parent) if link.parent_id and parent else None,
             )
             row = _message_row(link, seen, turn, track, decoded)
-            (tables.move_message if before else tables.add_message)(row)
+            if before:
+                if _call_ids(tables.move_message(row)) != _call_ids(link.message.parts):
+                    tables.make_stale(turn.conversation_id)  # it gave its calls to a later turn
+            else:
+                tables.add_message(row)
             known[link.id] = Known(turn_id=turn.id, position=link.position, depth=row.depth)
             calls.take(seen, called_ns if link.is_answer else iter(()))
             new += before is None and not link.hangs and track == "main"
-        calls.state(decoded.hints.tool_durations, _results(links, turn.conversation_id))
+        calls.state(decoded.hints.tool_durations, _results(links))
         return new
 
     def _finish(
@@ -142,22 +148,30 @@ class Placer:
             linking.link_calls(tables, calls.spawning)
 
 
-def _start(tables: Tables, decoded: Decoded) -> tuple[Start, bool, Decoded]:
-    """The message that this turn goes on behind, and whether it should and none is known."""
+def _start(
+    tables: Tables, decoded: Decoded, turn_id: str, conversation_id: str
+) -> tuple[Start, bool, Decoded]:
+    """
+    The message that this turn goes on behind, and whether it should and none is known.
+
+    Only answers of turns before it count: conversations that are made again are read in that
+    order, and would otherwise be made again for ever.
+    """
     previous = decoded.turn.asked.previous_id
     if previous is None:
         return Start(), False, decoded
-    known = tables.answer(decoded.turn.wire, previous)
+    known = tables.answer(decoded.turn.wire, previous, turn_id)
     if known is not None:
-        return _behind(tables, known[1]), False, decoded
+        start = _behind(tables, known[1], is_foreign=known[0] != conversation_id)
+        return start, False, decoded
     note = Note(kind="unknown-previous-answer", detail=previous)
     turn = msgspec.structs.replace(decoded.turn, notes=(*decoded.turn.notes, note))
     return Start(), True, msgspec.structs.replace(decoded, turn=turn)
 
 
-def _behind(tables: Tables, leaf: str | None) -> Start:
+def _behind(tables: Tables, leaf: str | None, *, is_foreign: bool) -> Start:
     found = tables.known([leaf]) if leaf else {}
-    return Start(leaf, found[leaf].depth) if leaf and leaf in found else Start()
+    return Start(leaf, found[leaf].depth, is_foreign) if leaf and leaf in found else Start()
 
 
 def _track(hints: Hints) -> str:
@@ -198,12 +212,20 @@ def _message_row(link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Dec
     )
 
 
-def _results(links: list[Link], conversation_id: str) -> list[str]:
-    """The calls whose results stand at the end of what was sent, behind the model's last words."""
+def _call_ids(parts: Iterable[Part]) -> list[str | None]:
+    """The only things that messages of the same print may differ in and that rows hang on."""
+    return [part.call_id for part in parts if isinstance(part, ToolCallPart | ToolResultPart)]
+
+
+def _results(links: list[Link]) -> list[str]:
+    """
+    The provider's ids of the calls whose results this request brings: those at its end, behind the
+    model's last words.
+    """
     asked = [link.message for link in links if not link.is_answer]
     last = max((n for n, message in enumerate(asked) if message.role == "assistant"), default=-1)
     return [
-        keys.tool_call(conversation_id, part.call_id, "", 0)
+        part.call_id
         for message in asked[last + 1 :]
         for part in message.parts
         if isinstance(part, ToolResultPart) and part.call_id is not None

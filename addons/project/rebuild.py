@@ -26,8 +26,8 @@ def finish(db: Database) -> bool:
             return False
         with database.write(db):
             return keeping.drop_old(db)
-    if keeping.left(db.conn, NEXT) or keeping.left(db.conn, LIVE):
-        return True
+    if any(tables.has_stale() or tables.waiting(1) for tables in keeping.sets(db)):
+        return False  # what is stale is removed by the sweep
     before, after = keeping.size(db.conn, LIVE), keeping.size(db.conn, NEXT)
     worse = _worse(before, after)
     with database.write(db):

@@ -56,7 +56,7 @@ _TABLES = (
         failure_text    text,
         answer_id       text,              -- the provider's id of the answer
         previous_id     text,              -- Responses: the answer that this goes on from
-        is_unjoined     integer not null default 0,  -- 1: that answer is not known (yet)
+        is_unjoined     integer not null default 0,  -- 1: no turn before it gave that answer
         prompt          text,              -- the user's own words, if this turn is the first to
                                            -- carry them
         prompt_id       text,              -- the agent's id of one user turn
@@ -88,7 +88,7 @@ _TABLES = (
     "create index {g}turns_conversation on {p}turns (conversation_id, id)",
     "create index {g}turns_entry on {p}turns (entry_id)",
     "create index {g}turns_answer on {p}turns (answer_id) where answer_id is not null",
-    "create index {g}turns_unjoined on {p}turns (previous_id) where is_unjoined = 1",
+    "create index {g}turns_previous on {p}turns (previous_id) where previous_id is not null",
     "create index {g}turns_started on {p}turns (started_ns, id)",
     """
     create table {p}conversations (

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
+from storage.decoded import Part
 from storage.projection import rows
 from storage.projection.shapes import (
     ConversationRow,
@@ -58,25 +59,23 @@ class Tables:
     def put_notes(self, notes: Iterable[NoteRow]) -> None:
         self._put("notes", notes)
 
-    def answer(self, wire: str, answer_id: str) -> tuple[str, str | None] | None:
-        """Conversation and last message of the (first) turn that gave this answer."""
+    def answer(self, wire: str, answer_id: str, before: str) -> tuple[str, str | None] | None:
+        """Conversation and last message of the first turn that gave this answer before a turn."""
         row: tuple[str, str | None] | None = self._conn.execute(
             f"""
             select conversation_id, leaf from {self.prefix}turns
-            where answer_id = ? and wire = ? order by id limit 1
+            where answer_id = ? and wire = ? and id < ? order by id limit 1
             """,
-            [answer_id, wire],
+            [answer_id, wire, before],
         ).fetchone()
         return row
 
-    def unjoined(self, answer_id: str) -> list[str]:
-        """Conversations of turns that go on from this answer and did not know it."""
+    def going_on(self, answer_id: str, after: str = "") -> list[str]:
+        """Conversations of the turns behind `after` that go on from this answer."""
         found = self._conn.execute(
-            f"""
-            select distinct conversation_id from {self.prefix}turns
-            where previous_id = ? and is_unjoined = 1
-            """,
-            [answer_id],
+            f"select distinct conversation_id from {self.prefix}turns "
+            "where previous_id = ? and id > ?",
+            [answer_id, after],
         ).fetchall()
         return [conversation for (conversation,) in found]
 
@@ -127,16 +126,18 @@ class Tables:
         cursor = self._conn.execute(_insert(MessageRow, self.prefix + "messages"), _values(row))
         self._index(cursor.lastrowid or 0, _words(row.content))
 
-    def move_message(self, row: MessageRow) -> None:
-        """An earlier turn holds this message: its words count from now on."""
+    def move_message(self, row: MessageRow) -> tuple[Part, ...]:
+        """An earlier turn holds this message: its words count from now on. What stood there."""
         number, content = self._conn.execute(
             f"select number, content from {self.prefix}messages where id = ?", [row.id]
         ).fetchone()
         self._conn.execute(_update(MessageRow, self.prefix + "messages"), _values(row))
-        before, text = _words(content), _words(row.content)
+        parts = rows.unpack(content)
+        before, text = rows.words(parts), _words(row.content)
         if before != text:
             self._unindex(number, before)
             self._index(number, text)
+        return parts
 
     def _index(self, number: int, text: str) -> None:
         if text:
@@ -236,23 +237,50 @@ class Tables:
         """Take an entry's turns away; what hangs on their conversations is removed with `stale`."""
         self.done(entry_id)
         found = self.db.execute(
-            f"select id, conversation_id from {self.prefix}turns where entry_id = ?", [entry_id]
+            f"select id, conversation_id, answer_id from {self.prefix}turns where entry_id = ?",
+            [entry_id],
         ).fetchall()
-        for turn_id, conversation_id in found:
+        for turn_id, conversation_id, answer_id in found:
             self.make_stale(conversation_id)
+            for other in self.going_on(answer_id) if answer_id is not None else ():
+                self.make_stale(other)
             self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
             self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
 
     def make_stale(self, conversation_id: str) -> None:
-        """Have a conversation removed, and made again from the entries that still hold turns."""
-        self.db.execute(
-            f"insert into {self.prefix}stale (conversation_id) values (?) on conflict do nothing",
+        """
+        Have a conversation removed, and made again from the entries that still hold turns.
+
+        So are those that go on from its answers: where their messages stand depends on it.
+        """
+        left = [conversation_id]
+        while left:
+            one = left.pop()
+            cursor = self.db.execute(
+                f"insert into {self.prefix}stale (conversation_id) values (?) "
+                "on conflict do nothing",
+                [one],
+            )
+            left += self._behind(one) if cursor.rowcount else ()
+
+    def _behind(self, conversation_id: str) -> list[str]:
+        """Other conversations with turns that go on from an answer of this one."""
+        found = self.db.execute(
+            f"""
+            select distinct t.conversation_id
+            from {self.prefix}turns a join {self.prefix}turns t on t.previous_id = a.answer_id
+            where a.conversation_id = ?1 and t.conversation_id <> ?1
+            """,
             [conversation_id],
-        )
+        ).fetchall()
+        return [other for (other,) in found]
 
     def stale(self) -> list[str]:
         found = self.db.execute(f"select conversation_id from {self.prefix}stale").fetchall()
         return [conversation_id for (conversation_id,) in found]
+
+    def has_stale(self) -> bool:
+        return self.db.execute(f"select 1 from {self.prefix}stale limit 1").fetchone() is not None
 
     def remove_slice(self, conversation_id: str) -> bool:
         """Remove some rows of a stale conversation; False when it is gone and its turns queued."""
@@ -273,6 +301,8 @@ class Tables:
                 f"delete from {self.prefix}{name} where conversation_id = ?", [conversation_id]
             )
         self.db.execute(f"delete from {self.prefix}conversations where id = ?", [conversation_id])
+        for other in self._behind(conversation_id):  # those that joined since it is stale
+            self.make_stale(other)
         self._requeue(conversation_id)
         self.db.execute(
             f"delete from {self.prefix}stale where conversation_id = ?", [conversation_id]
