@@ -45,6 +45,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     accidents: str
     resume: tuple[str, ...]  # arguments; "{prompt}" stands for the prompt
     compact: str | None = None  # the prompt that makes it sum up
+    goes_on: bool = False  # only a run behind that one shows what it goes on from
     env: Mapping[str, str] = {}  # beside the row's own
     prices: str  # the provider in genai-prices
     has_id: bool = True  # the wire tells which conversation it is
@@ -92,6 +93,7 @@ JOURNEYS: tuple[Journey, ...] = (
         accidents="ACCIDENT:error529:0 ACCIDENT:cut:2",
         resume=_with("claude", "-c"),
         compact="/compact",
+        goes_on=True,
         prices="anthropic",
         tells_branch=True,
         mode="bypassPermissions",
@@ -134,7 +136,9 @@ JOURNEYS: tuple[Journey, ...] = (
         package="@github/copilot",
         accidents="ACCIDENT:error500:0 ACCIDENT:cut:2",
         resume=_with("copilot", "--continue"),
+        # When the context is full it sums up beside the conversation and does not use it at once.
         compact="/compact",
+        goes_on=True,
         prices="github-copilot",
         # It sends another text for the file that was missing than before.
         resumed_branches=2,
@@ -159,6 +163,7 @@ JOURNEYS: tuple[Journey, ...] = (
         accidents="ACCIDENT:error500:0 ACCIDENT:cut:2",
         resume=_with("qwen", "--continue"),
         compact="/compress",
+        goes_on=True,
         prices="openai",
         tells_branch=True,
         # It asks for the rest of the cut answer, and then sends both as one.

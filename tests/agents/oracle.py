@@ -1,6 +1,5 @@
 """What the provider handed out and saw in a run, as what Wirescribe should have understood."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
@@ -24,16 +23,20 @@ class Handed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Saw(msgspec.Struct, frozen=True, kw_only=True):
-    """`calls`: how often a model was asked. `refused`: how often that was answered by an error."""
+    """
+    `calls`: how often a model was asked. `refused`: how often that was answered by an error.
+    `retries`: how often a body came again that had been refused or cut off.
+    """
 
     calls: int
     refused: int
+    retries: int
     answers: tuple[Answered, ...]
 
     def of_subagent(self) -> "Saw":
         """The calls of the tour's sub-agent that were answered."""
         own = tuple(one for one in self.answers if one.prompt.startswith("SCENARIO:detour"))
-        return Saw(calls=len(own), refused=0, answers=own)
+        return Saw(calls=len(own), refused=0, retries=0, answers=own)
 
     @property
     def cuts(self) -> int:
@@ -48,10 +51,6 @@ class Saw(msgspec.Struct, frozen=True, kw_only=True):
             for (call_id, name), arguments in zip(answer.tool_calls, answer.arguments, strict=True)
         ]
 
-    @property
-    def tokens(self) -> Counter[Tokens]:
-        return Counter(map(tokens, self.answers))
-
 
 def saw(row: AgentCli, exchanges: Iterable[Exchange]) -> Saw:
     """Of the model calls among these exchanges; a socket's messages are calls of their own."""
@@ -59,10 +58,21 @@ def saw(row: AgentCli, exchanges: Iterable[Exchange]) -> Saw:
     answers = tuple(answer for call in calls for answer in call.answers)
     if not row.websocket:
         refused = sum((call.status or 0) >= 400 for call in calls)
-        return Saw(calls=len(calls), refused=refused, answers=answers)
+        return Saw(calls=len(calls), refused=refused, retries=_retries(calls), answers=answers)
     asked = [message for call in calls for message in _sent(call) if _is_asking(message)]
     wanted = [message for message in asked if message.get("generate") is not False]
-    return Saw(calls=len(asked), refused=len(wanted) - len(answers), answers=answers)
+    refused = len(wanted) - len(answers)
+    return Saw(calls=len(asked), refused=refused, retries=0, answers=answers)
+
+
+def _retries(calls: Sequence[Exchange]) -> int:
+    failed: set[bytes] = set()
+    found = 0
+    for call in calls:
+        found += call.body in failed
+        if (call.status or 0) >= 400 or call.outcome == "cut":
+            failed.add(call.body)
+    return found
 
 
 def tokens(answer: Answered) -> Tokens:

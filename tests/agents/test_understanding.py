@@ -18,14 +18,12 @@ from tests.agents import install
 from tests.agents.journeys import BRANCH, JOURNEYS, Journey, go
 from tests.agents.oracle import Saw, cost_usd, saw, tokens
 from tests.agents.runner import prepare
-from tests.agents.understood import Understood, read, used
+from tests.agents.understood import Understood, bars, read, used
 from tests.e2e.stack import Stack
 from tests.provider import GREETING, SUBAGENT_GREETING, SUMMARY, Provider
 from tests.provider.tour import FAILING, MISSING, SUBAGENT_PROMPT, TOUR_TASKS
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(400)]
-
-_SUMMING_UP = ("/compact", "/compress")
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +98,7 @@ def story(request, stack, provider, tmp_path_factory) -> Iterator[Story]:
     if journey.compact:
         prompt = journey.compact.format(name=name)
         compacted = traveller.go("compacted", prompt, *journey.resume)
-        if prompt in _SUMMING_UP:
+        if journey.goes_on:
             after = traveller.go("after", f"words after it, {name}", *journey.resume)
     return Story(
         journey=journey,
@@ -154,7 +152,7 @@ def test_prompts_are_what_the_user_said(story):
     root = story.tour.understood.root
     assert root.prompts == [story.tour.prompt]
     if story.journey.has_id:
-        wanted = [stage.prompt for stage in story.stages if stage.prompt not in _SUMMING_UP]
+        wanted = [stage.prompt for stage in story.stages if not stage.prompt.startswith("/")]
         assert story.last.root.prompts == wanted
 
 
@@ -168,6 +166,15 @@ def test_each_model_call_is_a_turn(story):
     whole = [turn for turn in found if turn["isComplete"] and not turn["failure"]]
     assert all(turn["durationMs"] is not None for turn in whole)
     assert all(turn["clock"]["firstByteUs"] is not None for turn in whole)
+
+
+def test_what_is_tried_again_names_what_failed(stack, story):
+    """By equal bodies: a CLI that sends another one is not seen to try again."""
+    clock = bars(stack, story.tour.session_id)
+    again = [one for one in clock if one["retryOf"]]
+    failed = {one["turnId"] for one in clock if one["failureType"] or not one["isComplete"]}
+    assert len(again) == story.tour.saw.retries
+    assert {one["retryOf"] for one in again} <= failed
 
 
 def test_tokens_and_cost_are_the_providers(story):

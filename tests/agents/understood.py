@@ -76,6 +76,13 @@ def read(stack: Stack, sessions: list[str]) -> Understood:
     )
 
 
+def bars(stack: Stack, session_id: str) -> list[Json]:
+    """The turns of a session on the clock."""
+    stack.settle()
+    _wait(stack)
+    return list(_get(stack, f"/api/sessions/{session_id}/timeline")["turns"])
+
+
 def used(turn: Json) -> Tokens:
     """As the oracle has it."""
     usage = turn["usage"]
