@@ -17,7 +17,6 @@ import sqlite3
 import time
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import platformdirs
@@ -35,7 +34,6 @@ SESSIONS_A_DAY = 10
 MESSAGES_A_TURN = 5
 RARE = "zanzibarite"
 _RARE_HITS = 30
-A_DAY = TURNS * SESSIONS_A_DAY
 
 _FORM = 1  # raised when what is built changes
 _DAY_NS = 86_400 * 10**9
