@@ -47,7 +47,12 @@ _SYSTEMS: tuple[tuple[str, RequestClass], ...] = (
 _EXPLORE = "You are a file search specialist."
 
 _TITLE = "Generate a title for this conversation:"
-_HISTORY = ("<conversation>", "<prior-summary>")  # of a compaction's request
+# Of a compaction's request.
+_HISTORY = (
+    "<conversation>",
+    "<prior-summary>",
+    "Here is the conversation so far:\n\n<conversation>",
+)
 _SUMMARY_FOLLOWS = "What did we do so far?"  # stands before the summary that a compaction left
 _GO_ON = "Continue if you have next steps, or stop and ask for clarification"
 _SUBTASK = "The following tool was executed by the user"
