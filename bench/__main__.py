@@ -10,6 +10,7 @@ BENCHES = {
     "ingest": "goal 5: entries and bytes per second into raw and projected tables",
     "read": "goal 7: pages, search and daily sums in a store of many entries and messages",
     "busy": "goal 11: the API and the live feed beside ingest, a rebuild and a deletion",
+    "http": "goal 7: pages over HTTP, against a bare ASGI app",
     "har": "goal 8: a session as HAR, streamed, against building it whole",
 }
 
