@@ -110,7 +110,8 @@ def _has_rows(db: Database) -> bool:
                 or exists (select 1 from quarantine where session_id = t.session_id)))
         """
     ).fetchone()
-    return bool(found) or any(tables.has_stale() for tables in keeping.sets(db))
+    is_stale = any(tables.has_stale() for tables in keeping.sets(db))
+    return bool(found) or is_stale or keeping.has_old(db.conn)
 
 
 def _is_marked(conn: sqlite3.Connection) -> bool:
@@ -126,7 +127,7 @@ def _is_marked(conn: sqlite3.Connection) -> bool:
 
 def _remove_rows(db: Database, until: Callable[[], bool]) -> bool:
     """True if time ran out."""
-    for remove in (_sweep_sessions, _sweep_entries, _sweep_conversations):
+    for remove in (_sweep_sessions, _sweep_entries, _sweep_conversations, _sweep_old):
         for _ in remove(db):
             if until():
                 return True
@@ -182,6 +183,12 @@ def _sweep_conversations(db: Database) -> Iterator[None]:
             tables.mark_unmerged()
         while tables.is_unmerged() and tables.merge_index():
             yield
+
+
+def _sweep_old(db: Database) -> Iterator[None]:
+    """The words of what was deleted also stand in sets of tables that are not read any more."""
+    while keeping.drop_old(db):
+        yield
 
 
 def _sweep_frames(db: Database, entry_id: str) -> Iterator[None]:

@@ -94,6 +94,7 @@ class Projection:
         try:
             with database.write(db):
                 for entry_id, found in read.items():
+                    tables.forget_notes(keys.turn(entry_id, 0), "projection-failed")
                     self.place(db, tables, found)
                     tables.done(entry_id)
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others

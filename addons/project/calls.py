@@ -188,14 +188,16 @@ class Calls:
             if merged == before:
                 continue
             changed.append(merged)
-            if before and before.made and before.turn_id and merged.turn_id != before.turn_id:
-                tables.make_stale(merged.conversation_id)  # it was counted with a later turn
+            if before and _is_undone(before, merged):
+                tables.make_stale(merged.conversation_id)
             self.made += int(merged.made) - int(before.made if before else False)
             if merged.turn_id != (before.turn_id if before else None):
                 touches += self._touches.get(call_id, [])
             if merged.kind == "task" or merged.spawn_digest or merged.child:
                 self.spawning.append(merged)
-            self.lists_tasks = self.lists_tasks or merged.kind in ("todo", "plan")
+            # Equal ids: what was such a call before may be another one now.
+            kinds = {merged.kind, before.kind if before else merged.kind}
+            self.lists_tasks = self.lists_tasks or not kinds.isdisjoint(("todo", "plan"))
         tables.put_tool_calls(changed)
         tables.put_touches(touches)
 
@@ -231,6 +233,13 @@ def _merged(before: ToolCallRow | None, found: ToolCallRow) -> ToolCallRow:
     if _is_earlier(found.result_turn, before.result_turn):
         changes |= {name: getattr(found, name) for name in _RESULT_SIDE}
     return msgspec.structs.replace(before, **changes)
+
+
+def _is_undone(before: ToolCallRow, merged: ToolCallRow) -> bool:
+    """Whether something was counted or linked by what a later turn said of a call."""
+    is_moved = before.turn_id is not None and merged.turn_id != before.turn_id
+    is_used = before.made or before.spawn_digest is not None
+    return (is_moved and is_used) or (before.child is not None and merged.child != before.child)
 
 
 def _is_earlier(found: str | None, before: str | None) -> bool:

@@ -16,7 +16,7 @@ from storage.projection.shapes import ConversationRow, TurnRow
 
 _FIRST = (
     "summary", "cwd", "git_branch", "git_repository", "subagent_type", "subagent_name",
-    "parent_key", "spawn_call_id", "spawn_digest",
+    "parent_key", "spawn_call_id", "spawn_digest", "is_subagent",
 )  # fmt: skip
 _NEWEST = ("agent_version", "model", "mode")
 _MARKS = msgspec.msgpack.Decoder(dict[str, str])
@@ -43,7 +43,6 @@ def merged(
     usage = turn
     return msgspec.structs.replace(
         row,
-        is_subagent=row.is_subagent or decoded.hints.is_subagent,
         parent_id=_parent(row, decoded),
         last_turn=max(row.last_turn, turn.id),
         started_ns=min(row.started_ns, turn.started_ns),
@@ -63,6 +62,11 @@ def merged(
         unpriced_turns=row.unpriced_turns
         + (turn.input_tokens is not None and turn.cost_usd is None),
     )
+
+
+def stated(row: ConversationRow) -> frozenset[str]:
+    """Which of its fields its own turns state; others may come from the call that started it."""
+    return frozenset(_MARKS.decode(row.marks))
 
 
 def _parent(row: ConversationRow, decoded: Decoded) -> str | None:
@@ -86,6 +90,7 @@ def _facts(decoded: Decoded, turn: TurnRow) -> dict[str, object]:
         "parent_key": hints.parent,
         "spawn_call_id": hints.spawn_call_id,
         "spawn_digest": keys.text(hints.spawn_prompt) if hints.spawn_prompt else None,
+        "is_subagent": hints.is_subagent or None,
         "agent_version": hints.agent_version,
         "model": turn.model_asked if is_thread else None,
         "mode": hints.mode,

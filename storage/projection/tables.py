@@ -30,6 +30,10 @@ NAMES = (
     "stale",
 )
 
+# Where the rows of an FTS5 table lie (sqlite.org/fts5.html, section 9), and which of them can go
+# before it: without its averages and its structure it could not even be dropped.
+_SHADOWS = {"_data": "id > 10", "_idx": "true", "_docsize": "true"}
+
 _TABLES = (
     """
     create table {p}turns (
@@ -137,6 +141,8 @@ _TABLES = (
     "create index {g}conversations_session on {p}conversations (session_id, first_turn)",
     "create index {g}conversations_newest on {p}conversations (last_turn)",
     "create index {g}conversations_parent on {p}conversations (parent_id, first_turn)",
+    "create index {g}conversations_spawn on {p}conversations (spawn_digest) "
+    "where spawn_digest is not null",
     "create index {g}conversations_key on {p}conversations (key)",
     "create index {g}conversations_cwd on {p}conversations (cwd, last_turn)",
     """
@@ -301,24 +307,36 @@ def create(db: Database, prefix: str, generation: int) -> None:
 
 
 def rename(db: Database, prefix: str, to: str) -> None:
-    """Give a whole set another prefix, which must be free."""
-    for name in NAMES:
-        db.execute(f"alter table {prefix}{name} rename to {to}{name}")
+    """Give a set, or what there is of it, another prefix, which must be free."""
+    for name in names(db, prefix):
+        db.execute(f"alter table {name} rename to {to}{name.removeprefix(prefix)}")
 
 
-def drop_one(db: Database, prefix: str) -> bool:
-    """Remove one table of a set; False: nothing is left of it."""
-    for name in NAMES:
-        row = db.execute(
-            "select 1 from sqlite_master where type = 'table' and name = ?", [prefix + name]
-        ).fetchone()
-        if row:
-            db.execute(f"drop table {prefix}{name}")
-            return True
-    return False
+def names(db: Database, prefix: str) -> list[str]:
+    """Names of the tables of a set, whatever there is of it."""
+    rows = db.execute("select name from sqlite_master where type = 'table'").fetchall()
+    known = {name for (name,) in rows}
+    return [prefix + name for name in NAMES if prefix + name in known]
 
 
-def drop(db: Database, prefix: str) -> None:
-    """Remove a set of tables, whatever there is of it."""
-    for name in NAMES:
-        db.execute(f"drop table if exists {prefix}{name}")
+def drop_slice(db: Database, prefix: str, rows: int) -> bool:
+    """
+    Remove some rows of a set, or a table that is empty; False: nothing is left of it.
+
+    A whole table at once would be one long transaction: its pages are overwritten.
+    """
+    found = names(db, prefix)
+    if not found:
+        return False
+    name = found[0]
+    parts = _SHADOWS if name == f"{prefix}search" else {"": "true"}
+    if not any(_delete_some(db, name + part, where, rows) for part, where in parts.items()):
+        db.execute(f"drop table {name}")
+    return True
+
+
+def _delete_some(db: Database, name: str, where: str, rows: int) -> bool:
+    columns = db.execute(f"pragma table_info({name})").fetchall()
+    key = ", ".join(column for _, column, _, _, _, place in columns if place)
+    some = f"select {key} from {name} where {where} limit {rows}"
+    return bool(db.execute(f"delete from {name} where ({key}) in ({some})").rowcount)

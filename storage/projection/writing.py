@@ -59,6 +59,10 @@ class Tables:
     def put_notes(self, notes: Iterable[NoteRow]) -> None:
         self._put("notes", notes)
 
+    def forget_notes(self, turn_id: str, kind: str) -> None:
+        sql = f"delete from {self.prefix}notes where turn_id = ? and kind = ?"
+        self._conn.execute(sql, [turn_id, kind])
+
     def answer(self, wire: str, answer_id: str, before: str) -> tuple[str, str | None] | None:
         """Conversation and last message of the first turn that gave this answer before a turn."""
         row: tuple[str, str | None] | None = self._conn.execute(
@@ -236,6 +240,11 @@ class Tables:
     def forget_entry(self, entry_id: str) -> None:
         """Take an entry's turns away; what hangs on their conversations is removed with `stale`."""
         self.done(entry_id)
+        # An entry that could not be read has a note and no turn.
+        self.db.execute(
+            f"delete from {self.prefix}notes where turn_id > ? and turn_id < ?",
+            [f"{entry_id}.", f"{entry_id}/"],
+        )
         found = self.db.execute(
             f"select id, conversation_id, answer_id from {self.prefix}turns where entry_id = ?",
             [entry_id],
@@ -244,14 +253,14 @@ class Tables:
             self.make_stale(conversation_id)
             for other in self.going_on(answer_id) if answer_id is not None else ():
                 self.make_stale(other)
-            self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
             self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
 
     def make_stale(self, conversation_id: str) -> None:
         """
         Have a conversation removed, and made again from the entries that still hold turns.
 
-        So are those that go on from its answers: where their messages stand depends on it.
+        So are those that go on from its answers, its subagents, and those that the same task was
+        given to: where their messages stand, and which call started them, depends on it.
         """
         left = [conversation_id]
         while left:
@@ -264,12 +273,18 @@ class Tables:
             left += self._behind(one) if cursor.rowcount else ()
 
     def _behind(self, conversation_id: str) -> list[str]:
-        """Other conversations with turns that go on from an answer of this one."""
+        """Other conversations of which rows depend on this one's."""
+        conversations, turns = f"{self.prefix}conversations", f"{self.prefix}turns"
         found = self.db.execute(
             f"""
-            select distinct t.conversation_id
-            from {self.prefix}turns a join {self.prefix}turns t on t.previous_id = a.answer_id
+            select t.conversation_id from {turns} a join {turns} t on t.previous_id = a.answer_id
             where a.conversation_id = ?1 and t.conversation_id <> ?1
+            union
+            select id from {conversations} where parent_id = ?1 and id <> ?1
+            union
+            select c.id from {conversations} c join {conversations} this
+            on c.spawn_digest = this.spawn_digest and c.session_id = this.session_id
+            where this.id = ?1 and c.id <> ?1 and c.is_subagent = 1
             """,
             [conversation_id],
         ).fetchall()
