@@ -11,6 +11,7 @@ BENCHES = {
     "read": "goal 7: pages, search and daily sums in a store of many entries and messages",
     "busy": "goal 11: the API and the live feed beside ingest, a rebuild and a deletion",
     "http": "goal 7: pages over HTTP, against a bare ASGI app",
+    "peers": "goal 10: requests through Wirescribe, against LiteLLM's proxy",
     "har": "goal 8: a session as HAR, streamed, against building it whole",
 }
 
