@@ -138,6 +138,13 @@ def version(journey):
     return msgspec.json.decode(package)["dependencies"][journey.package]
 
 
+def test_its_id_is_the_one_that_the_agent_stores_it_under(story):
+    home, root = story.workdir.parent, story.tour.understood.root.own["id"]
+    named = list(home.rglob(f"*{root}*"))
+    stored = [path for path in home.rglob("*.db*") if root.encode() in path.read_bytes()]
+    assert bool(named or stored) is story.journey.has_id
+
+
 def test_history_that_is_sent_again_adds_nothing(story):
     root = story.tour.understood.root
     assert len(root.branches) == story.journey.tour_branches
@@ -154,6 +161,14 @@ def test_prompts_are_what_the_user_said(story):
     if story.journey.has_id:
         wanted = [stage.prompt for stage in story.stages if not stage.prompt.startswith("/")]
         assert story.last.root.prompts == wanted
+
+
+def test_nothing_that_an_agent_wrote_passes_for_the_users_words(story):
+    """Reminders, orders to sum up or to go on: all that is in a prompt's place is a prompt."""
+    said = {stage.prompt for stage in story.stages} | {SUBAGENT_PROMPT}
+    messages = [one for thread in story.last.threads for one in thread.messages]
+    assert {one["preview"] for one in messages if one["kind"] == "prompt"} <= said
+    assert {turn["prompt"] for turn in story.last.turns if turn["prompt"]} <= said
 
 
 def test_each_model_call_is_a_turn(story):
