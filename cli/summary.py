@@ -48,6 +48,10 @@ def end(start: Start, command: str, *, is_base_url: bool) -> str:
     there = hints.data_dir(start.datadir)
     look = f"wirescribe {what} list{there} --session {hints.prefix(session.id)}"
     line = f"wirescribe: {session.name}: {', '.join(told)}; {look}"
+    if session.turn_count > start.session.turn_count:
+        distrusting = (
+            0  # its model calls came through: what failed was a connection that it dropped
+        )
     if advice := _advice(entries, distrusting, command, is_base_url=is_base_url):
         line += f"\nwirescribe: {advice}"
     return line

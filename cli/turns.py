@@ -29,6 +29,7 @@ _TELLING = (
 _SHOWN = {"prompt": (20, 2000), "answer": (60, 6000), "thought": (3, 300), "result": (3, 300)}
 _FULL = (10**9, 10**9)
 _LONG = 100  # milliseconds of a turn whose parts are worth telling
+_REFUSED = 400  # HTTP
 
 
 _KINDS = {
@@ -170,7 +171,8 @@ def _faults(turn: TurnBody, depth: int) -> list[Line]:
     if turn.failure:
         words = [turn.failure.type or "", turn.failure.message or ""]
         text = ": ".join(filter(None, words)) or "failed"
-        status = f"{turn.status}" if turn.status else ""
+        # A socket's own status says that it was opened, nothing of this turn.
+        status = f"{turn.status}" if turn.status and turn.status >= _REFUSED else ""
         found.append(Line(sign="✗", text=text, tone="bad", right=status, depth=depth))
     elif not turn.is_complete:
         found.append(Line(sign="✗", text="the answer was cut off", tone="bad", depth=depth))
