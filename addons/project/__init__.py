@@ -90,13 +90,20 @@ class Projection:
             return None
 
     def _place_all(self, db: Database, tables: Tables, read: dict[str, list[Decoded]]) -> None:
-        """In one transaction; if an entry fails, each in one of its own to find which."""
+        """
+        In one transaction; if an entry fails, each in one of its own to find which.
+
+        Those that it has no time for stay in the queue.
+        """
+        end_s = time.monotonic() + _WORK_S
         try:
             with database.write(db):
                 for entry_id, found in read.items():
                     tables.forget_notes(keys.turn(entry_id, 0), "projection-failed")
                     self.place(db, tables, found)
                     tables.done(entry_id)
+                    if time.monotonic() > end_s:
+                        break
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
             if len(read) == 1:
                 self._failed(db, tables, next(iter(read)), error)

@@ -76,11 +76,10 @@ class Tables:
 
     def going_on(self, answer_id: str, after: str = "") -> list[str]:
         """Conversations of the turns behind `after` that go on from this answer."""
-        found = self._conn.execute(
-            f"select distinct conversation_id from {self.prefix}turns "
-            "where previous_id = ? and id > ?",
-            [answer_id, after],
-        ).fetchall()
+        sql = f"""
+            select distinct conversation_id from {self.prefix}turns where previous_id = ? and id > ?
+        """
+        found = self._conn.execute(sql, [answer_id, after]).fetchall()
         return [conversation for (conversation,) in found]
 
     # --- conversations ---------------------------------------------------------------------------
@@ -291,8 +290,8 @@ class Tables:
         return [other for (other,) in found]
 
     def stale(self) -> list[str]:
-        found = self.db.execute(f"select conversation_id from {self.prefix}stale").fetchall()
-        return [conversation_id for (conversation_id,) in found]
+        sql = f"select conversation_id from {self.prefix}stale"
+        return [conversation_id for (conversation_id,) in self.db.execute(sql).fetchall()]
 
     def has_stale(self) -> bool:
         return self.db.execute(f"select 1 from {self.prefix}stale limit 1").fetchone() is not None

@@ -114,3 +114,14 @@ def test_a_deletion_waits_for_the_set_that_was_swapped_out(house):
     assert house.one("select swept from tombstones") == 1
     for path in house.datadir.root.rglob("*"):
         assert not path.is_file() or b"zebracanary" not in path.read_bytes(), path
+
+
+def test_time_that_runs_out_leaves_entries_in_the_queue(house, monkeypatch):
+    monkeypatch.setattr("addons.project._WORK_S", 0.0)
+    for number in range(3):
+        house.call([user(f"number {number}")], [text("a")], headers=MAIN)
+    house.read()
+    counts = []
+    while house.projection.step(house.db):
+        counts.append(house.one("select count(*) from turns"))
+    assert counts == [1, 2, 3]
