@@ -1,9 +1,10 @@
 """
 Goal 7: what the pages of the API cost in storage, in a store of many entries and messages.
 
-Each question is asked of the whole store and, in turn, of smaller ones, so the ratio to the one of
-10,000 entries (the first that fills every page) says whether it stays flat. Times are CPU, with a warm cache, for they are to hold on a busy machine
-too. Every answer is checked. `--entries 1000000` is the size of the goal; a store is built once.
+Each question is asked of the whole store and, in turn, of smaller ones; the ratio to the one of
+10,000 entries (the first that fills every page) says whether it stays flat. Times are CPU, with a
+warm cache, for they are to hold on a busy machine too. Every answer is checked.
+`--entries 1000000` is the size of the goal; a store is built once.
 """
 
 import argparse
