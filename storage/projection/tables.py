@@ -13,7 +13,7 @@ a generation, for they stay with a table that is renamed.
 
 from sqlite_utils import Database
 
-VERSION = 1  # raised when the same bytes would give other rows
+VERSION = 2  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
