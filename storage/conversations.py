@@ -46,8 +46,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     Which conversations; what is None does not matter.
 
     `session_id`: those with a turn in it. `text` is a part of the summary, without regard to
-    case. `roots`: only those that no other one started, as far as that is known; `subagents`: only
-    the others.
+    case. `roots`: only threads that no other one started, as far as that is known; `subagents`:
+    only those that another one started.
     """
 
     session_id: str | None = None
@@ -86,7 +86,9 @@ _CONDITIONS = {
     "text": "instr(lower(c.summary), lower(:text))",
     "parent_id": "c.parent_id = :parent_id",
     "subagents": "(c.is_subagent = 1 or c.parent_id is not null)",
-    "roots": "+c.parent_id is null",  # the plus: by time, not by the index of parents
+    # The plus: by time, not by the index of parents. Without a turn of its own it is no thread:
+    # Codex's titles come in one, and a router of Gemini CLI may.
+    "roots": "+c.parent_id is null and c.thread_turns > 0",
 }
 
 

@@ -112,6 +112,7 @@ def conversation(db, session_id, turns, conversation_id, **changes):
         "model": "claude-opus-5",
         "marks": msgspec.msgpack.encode({}),
         "turn_count": sums[0],
+        "thread_turns": sums[0],
         "prompt_count": 1,
         "message_count": 2,
         "tool_call_count": 0,
