@@ -39,7 +39,7 @@ _FORM = 1  # raised when what is built changes
 _DAY_NS = 86_400 * 10**9
 _SHIFTED = ("started_ns", "ended_ns", "at_ns", "called_ns", "result_ns")
 _COPIED = ("sessions", "entries", "bodies", "conversations", "turns", "messages", "tool_calls",
-           "quarters", "days")  # fmt: skip
+           "shares", "quarters", "days")  # fmt: skip
 
 
 def cached(entries: int) -> DataDir:
@@ -237,6 +237,7 @@ _OF_SESSION = {
     "turns": "session_id = ?",
     "messages": f"{_CONVERSATIONS} order by number",
     "tool_calls": _CONVERSATIONS,
+    "shares": "session_id = ?",
     "quarters": _CONVERSATIONS,
     "days": _CONVERSATIONS,
 }

@@ -49,7 +49,6 @@ def merged(
         ended_ns=max(row.ended_ns, turn.ended_ns or turn.started_ns),
         turn_count=row.turn_count + 1,
         thread_turns=row.thread_turns + (turn.request_class in _THREAD),
-        prompt_count=row.prompt_count + (turn.prompt is not None),
         error_count=row.error_count + turns.is_failed(decoded),
         input_tokens=row.input_tokens + (usage.input_tokens or 0),
         output_tokens=row.output_tokens + (usage.output_tokens or 0),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from addons.agents.contract import Hints
-from addons.project import chain, conversations, history, keys, linking, tasks, turns
+from addons.project import chain, conversations, history, keys, linking, shares, tasks, turns
 from addons.project.calls import Calls, Seen
 from addons.project.chain import Chains, Link, Start
 from addons.project.conversations import Identity
@@ -75,8 +75,8 @@ class Placer:
         )
         tables.put_turn(row, turns.notes_of(decoded, turn_id))
         calls = Calls(decoded.agent, identity.id, tables, (link.message for link in links))
-        new = self._put_messages(tables, decoded, row, links, track, calls)
-        self._finish(tables, decoded, identity, row, calls, new)
+        put = self._put_messages(tables, decoded, row, links, track, calls)
+        self._finish(tables, decoded, identity, row, calls, put)
         if row.answer_id is not None and not tables.answer(row.wire, row.answer_id, turn_id):
             for conversation_id in tables.going_on(row.answer_id, turn_id):
                 tables.make_stale(conversation_id)  # they did not know it
@@ -90,13 +90,12 @@ class Placer:
         links: list[Link],
         track: str,
         calls: Calls,
-    ) -> int:
-        """How many came new into the thread."""
+    ) -> "_Put":
         known = chain.known(tables, links, turn.id)
         messages = {link.id: link.message for link in links}
         offset = decoded.entry.started_ns
         called_ns = iter([offset + at_ns for at_ns in decoded.called_ns])
-        new = 0
+        new, moved_from = 0, []
         for link in links:
             before = known.get(link.id)
             if before and (before.turn_id, before.position) <= (turn.id, link.position):
@@ -118,9 +117,11 @@ class Placer:
                 tables.add_message(row)
             known[link.id] = Known(turn_id=turn.id, position=link.position, depth=row.depth)
             calls.take(seen, called_ns if link.is_answer else iter(()))
-            new += before is None and not link.hangs and track == "main"
+            if not link.hangs and track == "main":
+                new += before is None
+                moved_from += [before.turn_id] if before else []
         calls.state(decoded.hints.tool_durations, _results(links))
-        return new
+        return _Put(new, moved_from)
 
     def _finish(
         self,
@@ -129,16 +130,20 @@ class Placer:
         identity: Identity,
         turn: TurnRow,
         calls: Calls,
-        new: int,
+        put: "_Put",
     ) -> None:
         calls.write(tables)
         row = conversations.merged(tables.conversation(identity.id), identity, decoded, turn)
         row = msgspec.structs.replace(
             row,
-            message_count=row.message_count + new,
+            prompt_count=tables.prompts(identity.id),
+            message_count=row.message_count + put.new,
             tool_call_count=row.tool_call_count + calls.made,
         )
         tables.put_conversation(row)
+        shares.add(
+            tables, decoded, turn, new=put.new, moved_from=put.moved_from, tool_calls=calls.made
+        )
         _count(tables, decoded, turn, calls.made)
         if calls.lists_tasks:
             tasks.renew(tables, decoded.agent, identity.id)
@@ -146,6 +151,13 @@ class Placer:
             linking.link(tables, row)
         if calls.spawning:
             linking.link_calls(tables, calls.spawning)
+
+
+class _Put(msgspec.Struct, frozen=True):
+    """Messages of the thread: how many came new, and which turns held others until now."""
+
+    new: int
+    moved_from: list[str]
 
 
 def _start(
@@ -208,6 +220,7 @@ def _message_row(link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Dec
         at_ns=seen.at_ns,
         provider_id=link.message.id,
         preview=history.preview(link.message.parts, reading.prompt),
+        injected=msgspec.msgpack.encode(reading.injected),
         content=rows.pack(link.message.parts),
     )
 

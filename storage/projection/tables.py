@@ -23,6 +23,7 @@ NAMES = (
     "touches",
     "tasks",
     "notes",
+    "shares",
     "quarters",
     "days",
     "search",
@@ -93,6 +94,8 @@ _TABLES = (
     "create index {g}turns_entry on {p}turns (entry_id)",
     "create index {g}turns_answer on {p}turns (answer_id) where answer_id is not null",
     "create index {g}turns_previous on {p}turns (previous_id) where previous_id is not null",
+    "create index {g}turns_prompts on {p}turns (conversation_id, session_id, asked_leaf) "
+    "where prompt is not null",
     "create index {g}turns_started on {p}turns (started_ns, id)",
     """
     create table {p}conversations (
@@ -164,6 +167,8 @@ _TABLES = (
         at_ns           integer not null,  -- Unix time at which it passed
         provider_id     text,
         preview         text not null,     -- the first 200 signs of its text, in one line
+        injected        blob not null default x'90',  -- msgpack array: indices of the parts that
+                                           -- the agent put in beside what the user wrote
         content         blob not null      -- rows.pack of the parts
     ) strict
     """,
@@ -255,6 +260,27 @@ _TABLES = (
         primary key (turn_id, number)
     ) strict, without rowid
     """,
+    """
+    create table {p}shares (               -- what of a conversation happened in a session
+        session_id      text not null,
+        conversation_id text not null,
+        turn_count      integer not null,  -- all as in conversations
+        prompt_count    integer not null,
+        message_count   integer not null,
+        tool_call_count integer not null,
+        error_count     integer not null,
+        input_tokens    integer not null,
+        output_tokens   integer not null,
+        cache_read_tokens  integer not null,
+        cache_write_tokens integer not null,
+        reasoning_tokens   integer not null,
+        cost_usd        real not null,
+        unmetered_turns integer not null,
+        unpriced_turns  integer not null,
+        primary key (session_id, conversation_id)
+    ) strict, without rowid
+    """,
+    "create index {g}shares_conversation on {p}shares (conversation_id)",
     """
     create table {p}quarters (             -- sums per quarter of an hour, UTC
         quarter         integer not null,  -- Unix time / 900 s

@@ -18,6 +18,7 @@ from storage.projection.shapes import (
     MessageRow,
     NoteRow,
     Row,
+    ShareRow,
     Sums,
     TaskRow,
     ToolCallRow,
@@ -191,16 +192,45 @@ class Tables:
         self._conn.execute(sql, [conversation_id])
         self._put("tasks", found)
 
+    def add_share(self, row: ShareRow) -> None:
+        """Add to a conversation's share of a session, and count the prompts in it."""
+        adding = _adding(ShareRow.__struct_fields__[2:])
+        statement = _insert(ShareRow, self.prefix + "shares")
+        self._conn.execute(
+            f"{statement} on conflict (session_id, conversation_id) do update set {adding}",
+            _values(row),
+        )
+        self._conn.execute(
+            f"""
+            update {self.prefix}shares set prompt_count = (
+                select count(distinct coalesce(asked_leaf, id)) from {self.prefix}turns t
+                where t.conversation_id = shares.conversation_id
+                    and t.session_id = shares.session_id and t.prompt is not null
+            ) where session_id = ? and conversation_id = ?
+            """.replace("shares.", f"{self.prefix}shares."),
+            [row.session_id, row.conversation_id],
+        )
+
+    def prompts(self, conversation_id: str) -> int:
+        """How often the user spoke; attempts of one request are one."""
+        (count,) = self._conn.execute(
+            f"""
+            select count(distinct coalesce(asked_leaf, id)) from {self.prefix}turns
+            where conversation_id = ? and prompt is not null
+            """,
+            [conversation_id],
+        ).fetchone()
+        return int(count)
+
+    def session_of(self, turn_id: str) -> str | None:
+        sql = f"select session_id from {self.prefix}turns where id = ?"
+        row = self._conn.execute(sql, [turn_id]).fetchone()
+        return row[0] if row else None
+
     def count(self, quarter: int, conversation_id: str, model: str, sums: Sums) -> None:
         """Add to the counters of a quarter of an hour, and to those of its day."""
         names = Sums.__struct_fields__
-        # Rounded, so that the order of adding does not show in the last digits.
-        adding = ", ".join(
-            f"{name} = round({name} + excluded.{name}, 9)"
-            if name == "cost_usd"
-            else f"{name} = {name} + excluded.{name}"
-            for name in names
-        )
+        adding = _adding(names)
         self._conn.execute(
             f"""
             insert into {self.prefix}quarters (quarter, conversation_id, model, {", ".join(names)})
@@ -310,7 +340,7 @@ class Tables:
                 self._unindex(number, _words(content))
                 self.db.execute(f"delete from {self.prefix}messages where number = ?", [number])
             return True
-        for name in ("touches", "tool_calls", "tasks", "quarters", "days"):
+        for name in ("touches", "tool_calls", "tasks", "shares", "quarters", "days"):
             self.db.execute(
                 f"delete from {self.prefix}{name} where conversation_id = ?", [conversation_id]
             )
@@ -372,6 +402,16 @@ class Tables:
             msgspec.convert(dict(zip(columns, row, strict=True)), shape, strict=False)
             for row in found
         ]
+
+
+def _adding(names: Sequence[str]) -> str:
+    """Rounded, so that the order of adding does not show in the last digits."""
+    return ", ".join(
+        f"{name} = round({name} + excluded.{name}, 9)"
+        if name == "cost_usd"
+        else f"{name} = {name} + excluded.{name}"
+        for name in names
+    )
 
 
 def _words(content: bytes) -> str:

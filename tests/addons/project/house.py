@@ -157,7 +157,7 @@ class House:
         """All projected rows by table, sorted; without what counts rows in this file."""
         found = {}
         for name in ("turns", "conversations", "messages", "tool_calls", "touches", "tasks",
-                     "notes", "quarters", "days"):  # fmt: skip
+                     "notes", "shares", "quarters", "days"):  # fmt: skip
             cursor = self.db.conn.execute(f"select * from {name}")
             columns = [column[0] for column in cursor.description]
             local = {columns.index("number")} if name == "messages" else set()
