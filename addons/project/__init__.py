@@ -36,11 +36,15 @@ class Projection:
 
     def __init__(self) -> None:
         self._placer = Placer()
+        self._last = ""  # prefix of the set that was served last
 
     def step(self, db: Database) -> bool:
-        """Project some entries into each set; True while there is more to do at once."""
-        busy = [self.advance(db, tables) for tables in keeping.sets(db)]
-        return any(busy) or rebuild.finish(db)
+        """Project some entries into one set, in turn; True while there is more to do at once."""
+        for tables in sorted(keeping.sets(db), key=lambda one: one.prefix == self._last):
+            if self.advance(db, tables):
+                self._last = tables.prefix
+                return True
+        return rebuild.finish(db)
 
     def advance(self, db: Database, tables: Tables) -> bool:
         """
