@@ -1,20 +1,34 @@
-"""What the server does between its calls: read the spools, then understand what came."""
+"""What the server does between its calls: read the spools, tell what came, understand it."""
 
 from sqlite_utils import Database
 
 from addons.ingest import Ingest
+from addons.live import Live
 from addons.project import Projection
 from storage.datadir import DataDir
+from storage.feed import Feed
 
 
 class Background:
-    """The background work of `Store.open`."""
+    """The background work of `Store.open`; what it sees goes into `feed`."""
 
-    def __init__(self, datadir: DataDir) -> None:
-        self._ingest = Ingest(datadir)
+    def __init__(self, datadir: DataDir, feed: Feed | None = None) -> None:
         self._projection = Projection()
+        self.live = Live(feed or Feed(), self._projection)
+        self._ingest = Ingest(datadir, self.live.took)
+        self._has_read = False
 
     def step(self, db: Database) -> float:
-        """A little of both; the seconds until the next look. Raises as `Ingest.step`."""
-        pause_s = self._ingest.step(db)
-        return 0.0 if self._projection.step(db) else pause_s
+        """
+        A little of what there is to do; the seconds until the next look. Raises as `Ingest.step`.
+
+        Reading and understanding take turns: a call waits for one of them, never for both.
+        """
+        try:
+            pause_s = 0.0 if self._has_read else self._ingest.step(db)
+            self._has_read = not self._has_read and not pause_s
+            if self._has_read:
+                return 0.0
+            return 0.0 if self._projection.step(db) else pause_s
+        finally:
+            self.live.look(db)

@@ -16,6 +16,7 @@ from api.routes import (
     har,
     health,
     imports,
+    live,
     messages,
     openapi,
     projects,
@@ -65,6 +66,7 @@ def create_app(store: Store, settings: ApiSettings, importer: Importer | None = 
             understood.ROUTER,
             har.ROUTER,
             imports.ROUTER,
+            live.ROUTER,
             rebuild.ROUTER,
             health.get_health,
         ],
@@ -80,5 +82,6 @@ def create_app(store: Store, settings: ApiSettings, importer: Importer | None = 
         request_class=JsonRequest,
         request_max_body_size=_MAX_BODY_BYTES,
     )
+    app.state.on_stopping = store.feed.release
     app.asgi_handler = guard.around(app.asgi_handler)
     return app

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, cast
 
 import uvicorn
@@ -19,6 +19,7 @@ _BACKLOG = 2048
 _LAST_ANSWERS_S = 5  # how long answers that run may go on after a stop
 
 OnStarted = Callable[[str, int], None]
+OnStopping = Callable[[], Awaitable[None]]
 
 
 class Server:
@@ -26,7 +27,8 @@ class Server:
     Serves `app` until `stop`, or until SIGINT or SIGTERM where `run` is in the main thread.
 
     `on_started(host, port)` is called once it answers, with the real port if 0 was asked for.
-    A stop accepts nothing new and lets the answers that run end, for a few seconds at most.
+    A stop accepts nothing new and lets the answers that run end, for a few seconds at most; those
+    that never end are told by the app's `on_stopping` (in its state).
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Server:
             proxy_headers=False,
             timeout_graceful_shutdown=_LAST_ANSWERS_S,
         )
-        self._uvicorn = _Uvicorn(config, on_started)
+        self._uvicorn = _Uvicorn(config, on_started, app.state.on_stopping)
 
     def run(self) -> None:
         """Raises ConfigError if the port cannot be had."""
@@ -64,15 +66,23 @@ def serve(app: Litestar, host: str, port: int, on_started: OnStarted = lambda *_
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_started: OnStarted) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_started: OnStarted, on_stopping: OnStopping
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             self._on_started(host, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Before uvicorn closes WebSockets by itself, with a code that says less.
+        await self._on_stopping()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import multipart  # type: ignore[import-untyped]
+import multipart
 from litestar import Request
 from litestar.exceptions import HTTPException
 

@@ -41,7 +41,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def machine() -> dict[str, Any]:
-    return {"python": sys.version.split()[0], "system": platform.platform(), "cores": _cores()}
+    return {
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+        "cores": _cores(),
+        "load": [round(value, 1) for value in os.getloadavg()],  # more than the cores: others too
+    }
 
 
 def _cores() -> int | None:
@@ -56,6 +61,7 @@ def show(title: str, figures: Sequence[Figure]) -> None:
     for figure in figures:
         table.add_row(*_row(figure))
     Console(width=130).print(table)
+    print(f"load of the machine: {os.getloadavg()[0]:.1f} on {_cores()} cores")
     rows = [
         {**msgspec.to_builtins(figure), "ratio": figure.ratio, "holds": figure.holds}
         for figure in figures

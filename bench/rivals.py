@@ -61,7 +61,7 @@ class Rival:
 
 def bare(folder: Path, provider_ca: Path) -> Rival:
     """mitmdump with a streaming tee and our transport options, nothing else."""
-    port = _free_port()
+    port = free_port()
     options = (*_BOTH, f"confdir={folder}", f"ssl_verify_upstream_trusted_ca={provider_ca}")
     sets = [part for option in options for part in ("--set", option)]
     tee = str(Path(__file__).with_name("bare_tee.py"))
@@ -75,7 +75,7 @@ def bare(folder: Path, provider_ca: Path) -> Rival:
 
 def ours(folder: Path, provider_ca: Path) -> Rival:
     """`wirescribe proxy`, recording into a spool that nobody reads."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "cli", "proxy", "--data-dir", str(folder), "--scope", "all"]
     command += ["--proxy-port", str(port), "--upstream-ca", str(provider_ca)]
     rival = Rival("wirescribe", command, {})
@@ -86,7 +86,7 @@ def ours(folder: Path, provider_ca: Path) -> Rival:
     return rival
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

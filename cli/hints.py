@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from storage import datadir as places
@@ -11,6 +12,7 @@ from storage.datadir import DataDir
 
 # Milliseconds and counter of an id: enough to tell those of one process apart.
 _PREFIX = 18
+_SHORT = 8
 
 
 def command() -> str:
@@ -33,3 +35,11 @@ def data_dir(datadir: DataDir) -> str:
 
 def prefix(identifier: str) -> str:
     return identifier[:_PREFIX]
+
+
+def short(ids: Sequence[str]) -> list[str]:
+    """As short as tells those apart that are not the same."""
+    known, length = set(ids), _SHORT
+    while len({one[:length] for one in known}) < len(known):
+        length += 1
+    return [one[:length] for one in ids]

@@ -3,16 +3,22 @@
 import rich_click as click
 
 from cli.ca import ca
+from cli.conversations import conversations
 from cli.doctor import doctor
 from cli.env import env
 from cli.errors import Commands
 from cli.har import har
 from cli.imports import import_files
+from cli.messages import messages
+from cli.projects import projects
 from cli.proxy import proxy
 from cli.rebuild import rebuild
 from cli.run import run
 from cli.serve import serve
 from cli.sessions import sessions
+from cli.tail import tail
+from cli.tasks import tasks
+from cli.tools import tools
 from cli.traffic import traffic
 from cli.up import up
 
@@ -34,7 +40,13 @@ for _command in (
     up,
     run,
     env,
+    conversations,
+    messages,
+    tools,
+    tasks,
+    projects,
     sessions,
+    tail,
     traffic,
     har,
     import_files,

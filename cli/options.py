@@ -47,7 +47,7 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 session_argument = click.argument("session", metavar="SESSION")
 
-_server_url = click.option(
+server_url = click.option(
     "--server-url",
     metavar="URL",
     envvar="WIRESCRIBE_SERVER_URL",
@@ -145,7 +145,7 @@ def client(command: _Command) -> _Command:
         with contextlib.closing(clients.of(datadir, server_url)) as opened:
             return command(*args, client=opened, **kwargs)
 
-    return data_dir(_server_url(wrapped))
+    return data_dir(server_url(wrapped))
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -60,6 +60,12 @@ def json(data: object) -> None:
     click.echo("".join(_escaped(sign) for sign in shown) if _is_harmful(shown) else shown)
 
 
+def json_line(data: str) -> None:
+    """A JSON text that is on one line, at once: somebody waits for it."""
+    click.echo("".join(map(_escaped, data)) if _is_harmful(data) else data)
+    sys.stdout.flush()
+
+
 def _is_harmful(shown: str) -> bool:
     return any(ord(sign) in _LINE and sign != "\n" for sign in set(shown))
 

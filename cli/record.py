@@ -8,7 +8,7 @@ from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import bodies, health, moving
+from storage import bodies, health, moving, notes
 from storage.datadir import DataDir
 from storage.health import Health
 from storage.store import Store
@@ -31,6 +31,7 @@ def findings(
             report = health.report(store.read(), datadir)
             yield from _of_report(datadir, settings, found, report)
             yield from _unmoved(store)
+            yield from _notes(store)
             if verifies:
                 yield from _damage(store, report)
     except Exception as error:  # noqa: BLE001 - whatever SQLite or the disk says of it
@@ -57,6 +58,20 @@ def _of_report(
             None if found.server else "start `wirescribe up` or `wirescribe serve`",
         )
     yield _disk(datadir, settings, report.free_bytes)
+
+
+def _notes(store: Store) -> Iterator[Finding]:
+    """What decoders could not read, by decoder and kind; its bytes are there all the same."""
+    counted = notes.counted(store.read())
+    if not counted:
+        yield ok("decoding", "whatever was recorded of model calls was understood")
+    for one in counted:
+        example = f", as {one.example!r}" if one.example else ""
+        yield note(
+            "decoding",
+            f"{one.decoder}: {one.kind} {units.count(one.count, 'time', 'times')}{example}, "
+            f"in {units.count(one.turns, 'model call', 'model calls')}",
+        )
 
 
 def _sqlite(version: str) -> Finding:

@@ -1,5 +1,6 @@
 """`wirescribe run -- CMD`: an agent through the proxy, in a session of its own."""
 
+import contextlib
 import os
 from datetime import datetime
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ from cli.errors import say
 from cli.running import Running
 from cli.settings import Settings
 from storage.datadir import DataDir
+from storage.errors import WirescribeError
 
 if TYPE_CHECKING:
     from cli.client.http import HttpClient
@@ -68,6 +70,8 @@ def run(
             datadir, found, session, in_force, command, is_base_url=is_base_url
         )
         exit_code = child.run(arguments, changes.applied(os.environ))
+        with contextlib.suppress(WirescribeError):  # nobody waits for it; silence ends it too
+            server.hasty().end_run(session.id)
         say(summary.end(start, command[0], is_base_url=is_base_url))
     ctx.exit(exit_code)
 

@@ -32,6 +32,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
     from api.server import serve as listen
     from api.settings import ApiSettings
     from cli import importing
+    from storage.feed import Feed
     from storage.store import Store
 
     asked = ApiSettings(
@@ -42,9 +43,12 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
         version=version.current(),
     )
     asked.check()
+    feed = Feed(idle_minutes=settings.live.idle_minutes)
+    background = Background(datadir, feed)
     store = Store.open(
-        datadir, background=Background(datadir).step, automatic=settings.capture.automatic
+        datadir, background=background.step, automatic=settings.capture.automatic, feed=feed
     )
+    background.live.degraded = lambda: store.degraded
     announcements: list[Announcement] = []
 
     def on_started(host: str, port: int) -> None:

@@ -74,8 +74,23 @@ def show(client: Client, session: str, as_json: bool) -> None:
             "Size": units.size(found.total_bytes),
             "Created": times.moment(found.created_at),
             "Updated": times.moment(found.updated_at),
+            "Prompt": found.summary and " ".join(found.summary.split())[:300],
+            "Project": found.project,
+            "Agent": found.agent,
+            "Model": found.model,
+            **(_figures(found) if found.turn_count else {}),
         }
     )
+
+
+def _figures(found: "Session") -> dict[str, str]:
+    return {
+        "Conversations": f"{found.conversation_count:,}",
+        "Model calls": f"{found.turn_count:,}",
+        "Tool calls": f"{found.tool_call_count:,}",
+        "Tokens": f"{units.short(found.input_tokens)} in, {units.short(found.output_tokens)} out",
+        "Cost": units.cost(found.cost_usd, unpriced=found.unpriced_turns),
+    }
 
 
 @sessions.command()

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from addons import upstream
+from storage.activity import IDLE_MINUTES
 from storage.datadir import DataDir
 from storage.errors import ConfigError
 
@@ -39,6 +40,10 @@ class Capture(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Disk(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_free_mb: Annotated[int, Meta(ge=0)] = 512  # 0: no limit; so too below
+
+
+class Live(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    idle_minutes: Annotated[float, Meta(gt=0)] = IDLE_MINUTES  # then a conversation has ended
 
 
 class Spool(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,10 +68,16 @@ class Settings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True)
     allowed_hosts: tuple[str, ...] = ()  # that the API answers to, beside its own
     capture: Capture = Capture()
     disk: Disk = Disk()
+    live: Live = Live()
     spool: Spool = Spool()
 
 
-_TABLES: dict[str, type[_Settings]] = {"capture": Capture, "disk": Disk, "spool": Spool}
+_TABLES: dict[str, type[_Settings]] = {
+    "capture": Capture,
+    "disk": Disk,
+    "live": Live,
+    "spool": Spool,
+}
 _LISTS = ("hosts", "allowed_hosts", "secret_headers", "credential_endpoints")
 
 

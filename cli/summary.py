@@ -43,12 +43,34 @@ def end(start: Start, command: str, *, is_base_url: bool) -> str:
         return f"wirescribe: what was recorded will be in {start.session.name!r}; {error}"
     entries = session.traffic_count - start.session.traffic_count
     size = units.size(session.total_bytes - start.session.total_bytes)
+    told = [units.count(entries, "entry", "entries"), size, *_understood(session, start.session)]
+    what = "conversations" if session.turn_count else "traffic"
     there = hints.data_dir(start.datadir)
-    look = f"wirescribe traffic list{there} --session {hints.prefix(session.id)}"
-    line = f"wirescribe: {session.name}: {units.count(entries, 'entry', 'entries')}, {size}; {look}"
+    look = f"wirescribe {what} list{there} --session {hints.prefix(session.id)}"
+    line = f"wirescribe: {session.name}: {', '.join(told)}; {look}"
+    if session.turn_count > start.session.turn_count:
+        distrusting = (
+            0  # its model calls came through: what failed was a connection that it dropped
+        )
     if advice := _advice(entries, distrusting, command, is_base_url=is_base_url):
         line += f"\nwirescribe: {advice}"
     return line
+
+
+def _understood(session: "Session", before: "Session") -> list[str]:
+    """What the model calls of this run came to; nothing where there was none."""
+    turns = session.turn_count - before.turn_count
+    if turns <= 0:
+        return []
+    told = [units.count(turns, "model call", "model calls")]
+    if session.input_tokens is not None and session.output_tokens is not None:
+        asked = session.input_tokens - (before.input_tokens or 0)
+        answered = session.output_tokens - (before.output_tokens or 0)
+        told.append(f"{units.short(asked)} tokens in, {units.short(answered)} out")
+    if session.cost_usd is not None:
+        cost = session.cost_usd - (before.cost_usd or 0.0)
+        told.append(units.cost(cost, unpriced=session.unpriced_turns - before.unpriced_turns))
+    return told
 
 
 def _settled(server: "HttpClient", before: "Session") -> "Session":
@@ -58,13 +80,14 @@ def _settled(server: "HttpClient", before: "Session") -> "Session":
     while True:
         time.sleep(_LOOK_S)
         session = server.get_session(before.id)
-        same = (session.traffic_count, session.total_bytes) == (
-            seen.traffic_count,
-            seen.total_bytes,
-        )
+        same = _size(session) == _size(seen)
         if (same and session.traffic_count > before.traffic_count) or time.monotonic() > deadline:
             return session
         seen = session
+
+
+def _size(session: "Session") -> tuple[int, int, int]:
+    return session.traffic_count, session.total_bytes, session.turn_count
 
 
 def _advice(entries: int, distrusting: int, command: str, *, is_base_url: bool) -> str | None:

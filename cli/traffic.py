@@ -14,6 +14,7 @@ from storage.records import EntryKind, Outcome, Side
 
 if TYPE_CHECKING:
     from cli.client.shapes import EntryBody
+    from cli.client.understood import TurnPage
 
 _WIDE = ("ENTRY", "TIME", "METHOD", "URL", "STATUS", "OUTCOME", "SENT", "RECEIVED", "TOOK")
 _NARROW = ("ENTRY", "TIME", "METHOD", "URL", "ENDED", "SIZE", "TOOK")
@@ -119,7 +120,7 @@ def _narrow_row(entry: "EntryBody") -> tuple[object, ...]:
 @options.client
 def show(client: Client, entry: str, side: Side | None, is_decoded: bool, as_json: bool) -> None:
     """
-    Show an entry, by its id or the beginning of it.
+    Show an entry, by its id or the beginning of it; of a model call also what was said.
 
     A body is written to stdout as it was captured, byte by byte; on a terminal without what
     could control it.
@@ -132,10 +133,10 @@ def show(client: Client, entry: str, side: Side | None, is_decoded: bool, as_jso
     elif as_json:
         output.json(found)
     else:
-        _show(found)
+        _show(found, client.understood.turns_of(found.id))
 
 
-def _show(entry: "EntryBody") -> None:
+def _show(entry: "EntryBody", calls: "TurnPage") -> None:
     marks = ", ".join(entry.marks) or None
     output.facts(
         {
@@ -157,6 +158,11 @@ def _show(entry: "EntryBody") -> None:
             "Received": units.size(entry.response_body_size),
         }
     )
+    if calls.turns:
+        from cli import lines, turns
+
+        click.echo()
+        lines.show(turns.of_entry(calls.turns, calls.total))
     click.echo(f"\n{entry.method} {output.line(entry.url)} {entry.http_version or ''}".rstrip())
     _headers(entry.request_headers)
     if entry.status is not None:

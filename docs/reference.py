@@ -36,6 +36,14 @@ def reference() -> str:
         "## Routes",
         "The whole contract, with every field, is at `/api/openapi.json`.",
         _table(("route", "answers", "query"), _routes()),
+        "`/ws` is a WebSocket: live events in the words of Claude Code's hooks, one JSON object a "
+        "message (`hook_event_name`, `session_id` of the root conversation, `seq` ...). "
+        "`?session=` filters by a capture session or a conversation, `?since=` continues behind a "
+        "`seq`. If events behind it are not kept any more, the first message is "
+        '`{"type": "gap", "since", "oldest_seq"}`. Close codes: 1001 the server stops, 1013 the '
+        "client is too slow (come back with `since`), 4400 and 4409 a query that means nothing, or "
+        "several things. Permission prompts (`user.confirmation`) and a client's own log never "
+        "show on the wire, so neither do they here.",
         "## Hosts that are decrypted",
         "A name that begins with a dot stands for all below it. `--host-extra` and `hosts` add to "
         "the list; `--scope all` decrypts everything.",

@@ -46,8 +46,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     Which conversations; what is None does not matter.
 
     `session_id`: those with a turn in it. `text` is a part of the summary, without regard to
-    case. `roots`: only those that no other one started, as far as that is known; `subagents`: only
-    the others.
+    case. `roots`: only threads that no other one started, as far as that is known; `subagents`:
+    only those that another one started.
     """
 
     session_id: str | None = None
@@ -86,7 +86,9 @@ _CONDITIONS = {
     "text": "instr(lower(c.summary), lower(:text))",
     "parent_id": "c.parent_id = :parent_id",
     "subagents": "(c.is_subagent = 1 or c.parent_id is not null)",
-    "roots": "+c.parent_id is null",  # the plus: by time, not by the index of parents
+    # The plus: by time, not by the index of parents. Without a turn of its own it is no thread:
+    # Codex's titles come in one, and a router of Gemini CLI may.
+    "roots": "+c.parent_id is null and c.thread_turns > 0",
 }
 
 
@@ -118,24 +120,28 @@ def find(conn: sqlite3.Connection, prefix: str) -> Conversation:
     """
     The conversation of an id or of a prefix of at least 4 characters.
 
-    Raises NotFound; Conflict if several match.
+    Where several match and one alone is a root, that is meant. Raises NotFound; Conflict if it is
+    not clear which.
     """
     prefix = prefix.strip()
     if len(prefix) < _MIN_PREFIX:
         return get(conn, prefix)
     rows = conn.execute(
         f"""
-        select c.id from conversations c
+        select c.id, c.parent_id is null from conversations c
         where c.id >= :from and c.id < :from || '\U0010ffff' and {IN_SIGHT}
-        order by c.id limit :limit
+        order by c.id = :from desc, c.parent_id is null desc, c.id limit :limit
         """,
         {"from": prefix, "limit": _MAX_CANDIDATES + 1},
     ).fetchall()
-    found = [conversation_id for (conversation_id,) in rows]
-    if len(found) > 1 and prefix not in found:
-        named = ", ".join(found[:_MAX_CANDIDATES])
-        raise Conflict(f"{prefix!r} may be {named}{' ...' if found[_MAX_CANDIDATES:] else ''}")
-    return get(conn, found[0] if len(found) == 1 else prefix)
+    found = [conversation_id for conversation_id, _ in rows]
+    roots = [conversation_id for conversation_id, is_root in rows if is_root]
+    if len(found) <= 1 or prefix in found:
+        return get(conn, prefix if prefix in found or not found else found[0])
+    if len(roots) == 1:
+        return get(conn, roots[0])
+    named = ", ".join(found[:_MAX_CANDIDATES])
+    raise Conflict(f"{prefix!r} may be {named}{' ...' if found[_MAX_CANDIDATES:] else ''}")
 
 
 def tree(conn: sqlite3.Connection, conversation_id: str) -> list[Conversation]:

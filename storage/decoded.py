@@ -46,6 +46,8 @@ ToolKind = Literal[
     "other",
 ]
 
+TaskStatus = Literal["pending", "in_progress", "completed", "cancelled", "deleted"]
+
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all types here."""

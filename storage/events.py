@@ -2,7 +2,8 @@
 Events in the vocabulary of seed document 000, made from the projected tables as they are read.
 
 `user.confirmation` and `client.log` never show on the wire, so there are none of them. Calls that
-an agent makes beside its conversation (titles, counts, quota checks) give no events.
+an agent makes beside its conversation (titles, counts, quota checks) give no events, nor does what
+was only seen in a history that was sent.
 
 Time order holds over conversations that run side by side: no turn gives an event before its own
 begin, so what waits is let go when the next turn begins. Memory holds what overlaps, no more.
@@ -72,9 +73,12 @@ def of_conversation(conn: sqlite3.Connection, conversation_id: str) -> Iterator[
 class _Thread:
     """A conversation while it is told."""
 
-    def __init__(self, conversation: Conversation, started: dict[str, Conversation]) -> None:
+    def __init__(
+        self, conversation: Conversation, started: dict[str, Conversation], *, is_detached: bool
+    ) -> None:
         self.conversation = conversation
         self.started = started  # by the tool call that started it
+        self.is_detached = is_detached  # no result of a tool call tells its end
         self.turn = -1
         self.model: str | None = None
         self.is_begun = False
@@ -112,10 +116,11 @@ class _Telling:
         brought = messages.of_turn(self._conn, turn.id)
         yield from self._begin(thread, turn, says)
         for call in tool_calls.answered_by(self._conn, turn.id):
-            yield from _completed(thread, call, says)
-        yield from _asked(turn, brought, says)
+            if not call.is_history:
+                yield from _completed(thread, call, says)
+        yield from _asked(turn, brought, thread.conversation, says)
         yield says.event("assistant.turn_start", turn.started_ns, _start(turn))
-        calls = tool_calls.of_turn(self._conn, turn.id)
+        calls = [one for one in tool_calls.of_turn(self._conn, turn.id) if not one.is_history]
         for call in calls:
             yield from _called(call, says)
         yield from _answered(turn, brought, calls, says)
@@ -160,7 +165,18 @@ class _Telling:
         except NotFound:
             return None
         below = conversations.children(self._conn, conversation_id)
-        return _Thread(conversation, {one.parent_call: one for one in below if one.parent_call})
+        started = {one.parent_call: one for one in below if one.parent_call}
+        return _Thread(conversation, started, is_detached=self._is_detached(conversation))
+
+    def _is_detached(self, conversation: Conversation) -> bool:
+        """Whether its call is not known, or only says that it was started (background agents)."""
+        if conversation.parent_call is None:
+            return True
+        try:
+            call = tool_calls.get(self._conn, conversation.parent_call)
+        except NotFound:
+            return True
+        return call.is_pending or call.result_ns is None
 
 
 class _Saying:
@@ -200,13 +216,18 @@ class _Saying:
 # --- of a turn's parts ---------------------------------------------------------------------------
 
 
-def _asked(turn: Turn, brought: list[Message], says: _Saying) -> Iterator[Event]:
+def _asked(
+    turn: Turn, brought: list[Message], conversation: Conversation, says: _Saying
+) -> Iterator[Event]:
     """The user's own words; what the agent put in beside them stands in the messages."""
     prompts = [one for one in brought if one.kind == "prompt" and not one.is_answer]
+    words = turn.prompt
+    if words is None and conversation.is_subagent and turn.id == conversation.first_turn:
+        words = conversation.summary  # its task
     for message in prompts:
         text = messages.spoken(message.parts)
-        if turn.prompt is not None and message is prompts[-1]:
-            text = turn.prompt
+        if words is not None and message is prompts[-1]:
+            text = words
         data = {"message": text, "messageId": message.id}
         yield says.event("user.message", message.at_ns, data, of=message.id, message=text)
 
@@ -284,7 +305,7 @@ def _ended(thread: _Thread, turn: Turn, says: _Saying) -> Iterator[Event]:
     """A subagent whose end no result of a tool call tells ends with its last turn."""
     conversation = thread.conversation
     is_subagent = conversation.is_subagent or conversation.parent_id is not None
-    if is_subagent and conversation.parent_call is None and turn.id == conversation.last_turn:
+    if is_subagent and thread.is_detached and turn.id == conversation.last_turn:
         yield says.event(
             "subagent.completed",
             _end_ns(turn),

@@ -15,6 +15,8 @@ from storage.decoded import (
 from storage.projection import rows as packing
 from storage.records import Record
 
+_INDICES = msgspec.msgpack.Decoder(tuple[int, ...])
+
 type Place = tuple[str, int, int]  # turn id, position in it, number: where a page ended
 
 
@@ -38,6 +40,7 @@ class Message(Record, frozen=True, kw_only=True):
     provider_id: str | None
     session_id: str  # of its turn
     preview: str  # the first 200 signs of its text, in one line
+    injected: tuple[int, ...]  # parts that the agent put in beside what the user wrote
     parts: tuple[Part, ...]
 
     @property
@@ -64,7 +67,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 COLUMNS = """
     m.number, m.id, m.conversation_id, m.parent_id, m.depth, m.track, m.role, m.kind, m.hangs,
     m.is_partial, m.is_answer, m.turn_id, m.position, m.at_ns, m.provider_id, t.session_id,
-    m.preview, m.content
+    m.preview, m.injected, m.content
 """
 IN_SIGHT = "t.session_id not in (select session_id from tombstones where swept = 0)"
 CONDITIONS = {
@@ -158,7 +161,8 @@ def of_row(row: tuple[Any, ...]) -> Message:
         provider_id=row[14],
         session_id=row[15],
         preview=row[16],
-        parts=packing.unpack(row[17]),
+        injected=_INDICES.decode(row[17]),
+        parts=packing.unpack(row[18]),
     )
 
 

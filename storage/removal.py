@@ -73,7 +73,7 @@ def sweep(db: Database, budget_ms: float = 30) -> bool:
     WAL from being emptied: then the next call tries again.
     """
     until = _clock(budget_ms / 3)  # the commit, with its fsync, takes the rest
-    if _has_rows(db.conn):
+    if _has_rows(db):
         with database.write(db):
             more = _remove_rows(db, until)
             _set_next_page(db, 1)
@@ -97,12 +97,11 @@ def sweep(db: Database, budget_ms: float = 30) -> bool:
     return next_page is not None
 
 
-def _has_rows(conn: sqlite3.Connection) -> bool:
+def _has_rows(db: Database) -> bool:
     """Whether rows may be left of something that was removed."""
-    (found,) = conn.execute(
+    (found,) = db.conn.execute(
         """
         select exists (select 1 from removed_entries where swept = 0)
-            or exists (select 1 from stale)
             or exists (select 1 from projection where is_unmerged = 1)
             or exists (select 1 from tombstones t where swept = 0 and (
                 exists (select 1 from entries where session_id = t.session_id)
@@ -110,7 +109,9 @@ def _has_rows(conn: sqlite3.Connection) -> bool:
                 or exists (select 1 from quarantine where session_id = t.session_id)))
         """
     ).fetchone()
-    return bool(found) or bodies.has_released(conn)
+    is_stale = any(tables.has_stale() for tables in keeping.sets(db))
+    released = bodies.has_released(db.conn)
+    return bool(found) or released or is_stale or keeping.has_old(db.conn)
 
 
 def _is_marked(conn: sqlite3.Connection) -> bool:
@@ -126,7 +127,7 @@ def _is_marked(conn: sqlite3.Connection) -> bool:
 
 def _remove_rows(db: Database, until: Callable[[], bool]) -> bool:
     """True if time ran out."""
-    for remove in (_sweep_sessions, _sweep_entries, _sweep_conversations):
+    for remove in (_sweep_sessions, _sweep_entries, _sweep_conversations, _sweep_old):
         for _ in remove(db):
             if until():
                 return True
@@ -182,6 +183,12 @@ def _sweep_conversations(db: Database) -> Iterator[None]:
             tables.mark_unmerged()
         while tables.is_unmerged() and tables.merge_index():
             yield
+
+
+def _sweep_old(db: Database) -> Iterator[None]:
+    """The words of what was deleted also stand in sets of tables that are not read any more."""
+    while keeping.drop_old(db):
+        yield
 
 
 def _sweep_frames(db: Database, entry_id: str) -> Iterator[None]:

@@ -2,15 +2,20 @@
 
 import re
 import sqlite3
+from collections.abc import Iterator
 
 import msgspec
 
-from storage import messages
+from storage import database, messages
 from storage.messages import Message, Place, Query
 from storage.projection import rows as packing
 
 _SNIPPET = 160  # signs
 _MAX_WORDS = 20
+_FEW = 1000  # matches of which every one is looked at
+_FIRST = 200  # of more, those with the greatest numbers: mostly they suffice
+_STRAYS = 500  # messages that were numbered out of their order
+_GREATEST = (1 << 63) - 1  # rowid
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +44,7 @@ def find(
     limit: int = 50,
 ) -> Hits:
     """
-    Messages that hold all words of `text`, newest first. Reads all matches: not for the loop.
+    Messages that hold all words of `text`, newest first. Reads their contents: not for the loop.
 
     Words in "quotes" stand side by side; a word with `*` behind it is the beginning of one. Nothing
     in it is an error; a text without a letter or digit finds nothing.
@@ -47,32 +52,152 @@ def find(
     words = _words(text)
     if not words:
         return Hits(hits=[], next=None)
-    given = {
-        name: value for name, value in msgspec.structs.asdict(query).items() if value is not None
-    }
-    conditions = [messages.IN_SIGHT, *(messages.CONDITIONS[name] for name in given)]
-    if after is not None:
-        conditions.append("(m.turn_id, m.position, m.number) < (:turn, :position, :number)")
-    turn, position, number = after or ("", 0, 0)
-    rows = conn.execute(
-        f"""
-        select {messages.COLUMNS}
-        from search s cross join messages m on m.number = s.rowid
-            cross join turns t on t.id = m.turn_id
-        where s.search match :words and {" and ".join(conditions)}
-        order by m.turn_id desc, m.position desc, m.number desc limit :limit
-        """,
-        given
-        | {
+    with database.snapshot(conn):
+        places = _Asked(conn, words, query, after).newest(limit + 1)
+        found = _messages(conn, places[:limit])
+    return Hits(
+        hits=[_hit(message, words) for message in found],
+        next=places[limit - 1] if places[limit:] else None,
+    )
+
+
+class _Asked:
+    """
+    What to find. `newest` does not look at every match of a common word.
+
+    The index gives its matches by number, and numbers mostly grow with time. So the last ones are
+    looked at, and then what is newer than those although its number is smaller: agents side by
+    side, an import of what was before.
+    """
+
+    def __init__(
+        self, conn: sqlite3.Connection, words: list[str], query: Query, after: Place | None
+    ) -> None:
+        given = msgspec.structs.asdict(query)
+        names = [name for name, value in given.items() if value is not None]
+        conditions = [messages.IN_SIGHT, *(messages.CONDITIONS[name] for name in names)]
+        if after is not None:
+            conditions.append("(m.turn_id, m.position, m.number) < (:turn, :position, :number)")
+        turn, position, number = after or ("", 0, 0)
+        self._newest = turn or "~"  # turn
+        self._conn = conn
+        self._where = " and ".join(conditions)
+        self._values = {name: given[name] for name in names} | {
             "words": " ".join(_quoted(word) for word in words),
             "turn": turn,
             "position": position,
             "number": number,
-            "limit": limit + 1,
-        },
+        }
+        self._low, self._high = _span(conn, query)
+
+    def newest(self, count: int) -> list[Place]:
+        """The places of so many, newest first."""
+        found: list[Place] = []
+        for numbers, is_last in self._batches():
+            found = sorted(found + self._places(numbers), reverse=True)[:count]
+            if is_last:
+                break
+            if len(found) == count:
+                strays = self._strays(found[-1], numbers[-1])
+                if len(strays) < _STRAYS:
+                    matching = self._places(self._matches_among(strays))
+                    return sorted(found + matching, reverse=True)[:count]
+        return found
+
+    def _batches(self) -> Iterator[tuple[list[int], bool]]:
+        """Numbers of matches, greatest first, and whether these were the last."""
+        size = _FEW
+        numbers = self._matches(self._high, size)
+        is_last = len(numbers) < size
+        if not is_last:
+            yield numbers[:_FIRST], False
+            numbers = numbers[_FIRST:]
+        yield numbers, is_last
+        while not is_last:
+            size *= 2
+            numbers = self._matches(numbers[-1] - 1, size)
+            is_last = len(numbers) < size
+            yield numbers, is_last
+
+    def _matches(self, high: int, count: int) -> list[int]:
+        rows = self._conn.execute(
+            """
+            select rowid from search where search match :words and rowid between :low and :high
+            order by rowid desc limit :count
+            """,
+            {"words": self._values["words"], "low": self._low, "high": high, "count": count},
+        )
+        return [number for (number,) in rows.fetchall()]
+
+    def _places(self, numbers: list[int]) -> list[Place]:
+        """Of those of these messages that are asked for."""
+        rows: list[Place] = self._conn.execute(
+            f"""
+            select m.turn_id, m.position, m.number
+            from json_each(:numbers) n cross join messages m on m.number = n.value
+                cross join turns t on t.id = m.turn_id
+            where {self._where}
+            """,
+            self._values | {"numbers": msgspec.json.encode(numbers).decode()},
+        ).fetchall()
+        return rows
+
+    def _strays(self, place: Place, number: int) -> list[int]:
+        """Messages behind neither the place nor the number, some of them at most."""
+        rows = self._conn.execute(
+            """
+            select number from messages
+            where turn_id between :least and :most and number < :number limit :count
+            """,
+            {"least": place[0], "most": self._newest, "number": number, "count": _STRAYS},
+        )
+        return [number for (number,) in rows.fetchall()]
+
+    def _matches_among(self, numbers: list[int]) -> list[int]:
+        rows = self._conn.execute(
+            """
+            select rowid from search
+            where search match :words and rowid in (select value from json_each(:numbers))
+            """,
+            {
+                "words": self._values["words"],
+                "numbers": msgspec.json.encode(numbers).decode(),
+            },
+        )
+        return [number for (number,) in rows.fetchall()]
+
+
+def _span(conn: sqlite3.Connection, query: Query) -> tuple[int, int]:
+    """The least and the greatest number that a message asked for can have."""
+    if query.conversation_id is not None:
+        row = conn.execute(
+            "select min(number), max(number) from messages where conversation_id = ?",
+            [query.conversation_id],
+        ).fetchone()
+    elif query.session_id is not None:
+        row = conn.execute(
+            """
+            select min(m.number), max(m.number)
+            from turns t cross join messages m on m.turn_id = t.id where t.session_id = ?
+            """,
+            [query.session_id],
+        ).fetchone()
+    else:
+        return 0, _GREATEST
+    return (row[0], row[1]) if row[0] is not None else (1, 0)
+
+
+def _messages(conn: sqlite3.Connection, places: list[Place]) -> list[Message]:
+    """In the order of the places."""
+    rows = conn.execute(
+        f"""
+        select {messages.COLUMNS}
+        from json_each(:numbers) n cross join messages m on m.number = n.value
+            cross join turns t on t.id = m.turn_id
+        """,
+        {"numbers": msgspec.json.encode([place[2] for place in places]).decode()},
     ).fetchall()
-    found = [_hit(messages.of_row(row), words) for row in rows[:limit]]
-    return Hits(hits=found, next=messages.place(found[-1].message) if len(rows) > limit else None)
+    return sorted(map(messages.of_row, rows), key=messages.place, reverse=True)
 
 
 def _words(text: str) -> list[str]:
@@ -101,5 +226,5 @@ def _hit(message: Message, words: list[str]) -> Hit:
 
 def _loose(word: str) -> str:
     """What the index takes for equal: whatever stands between the letters and digits."""
-    tokens = re.findall(r"\w+", word)
-    return r"\W+".join(re.escape(token) for token in tokens) or re.escape(word)
+    tokens = re.findall(r"[^\W_]+", word)
+    return r"[\W_]+".join(re.escape(token) for token in tokens) or re.escape(word)

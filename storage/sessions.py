@@ -16,13 +16,24 @@ from sqlite_utils import Database
 from storage import ids
 from storage.control import Control, SessionControl
 from storage.errors import Conflict, NotFound
-from storage.records import Origin, Session
+from storage.records import Origin, Record, Session
 from storage.removal import sweep as sweep
 
 _DELETED_DAYS = 7  # how long the proxy is told of a deleted session
 _DELETED_COUNT = 1000
 _MIN_PREFIX = 4
 _MAX_CANDIDATES = 5
+
+type Place = tuple[int, str]  # created_ms and id: where a page ended
+
+
+class Page(Record, frozen=True, kw_only=True):
+    """Newest first. `next` is the `after` of the next page; None: there is none."""
+
+    sessions: list[Session]
+    total: int
+    next: Place | None
+
 
 _COLUMNS = """
     id, name, is_active, is_recording, created_ms, updated_ms, traffic_count, total_bytes,
@@ -34,6 +45,22 @@ def list_all(conn: sqlite3.Connection) -> list[Session]:
     """All sessions, newest first."""
     rows = conn.execute(f"select {_COLUMNS} from sessions order by created_ms desc, id desc")
     return [_session(row) for row in rows]
+
+
+def page(conn: sqlite3.Connection, *, after: Place | None = None, limit: int) -> Page:
+    """Those that were made before `after`, newest first; `limit` is at least 1."""
+    beyond = "" if after is None else "where (created_ms, id) < (:created_ms, :id)"
+    created_ms, session_id = after or (0, "")
+    rows = conn.execute(
+        f"select {_COLUMNS} from sessions {beyond} order by created_ms desc, id desc limit :limit",
+        {"created_ms": created_ms, "id": session_id, "limit": limit + 1},
+    ).fetchall()
+    found = [_session(row) for row in rows[:limit]]
+    (total,) = conn.execute("select count(*) from sessions").fetchone()
+    if len(rows) <= limit:
+        return Page(sessions=found, total=total, next=None)
+    end = (found[-1].created_ms, found[-1].id)
+    return Page(sessions=found, total=total, next=end)
 
 
 def get(conn: sqlite3.Connection, session_id: str) -> Session:

@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Concatenate
+from typing import TYPE_CHECKING, Any, Concatenate
 
 import msgspec
 from sqlite_utils import Database
@@ -23,6 +23,9 @@ from sqlite_utils import Database
 from storage import control, database, files, sessions
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError, WirescribeError
+
+if TYPE_CHECKING:
+    from storage.feed import Feed
 
 Background = Callable[[Database], float]
 
@@ -52,11 +55,13 @@ class Store:
     The store of a data dir; make it with `open` or `reading`.
 
     `degraded` holds the reason while the background step fails or the control file is behind the
-    database; else None.
+    database; else None. `feed` is where the background step tells what it sees; one
+    that only reads has none.
     """
 
     def __init__(self, datadir: DataDir) -> None:
         self.datadir = datadir
+        self.feed: Feed
         self._local = threading.local()
         self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._thread: _WriterThread | None = None
@@ -71,6 +76,7 @@ class Store:
         background: Background | None = None,
         automatic: bool = True,
         patience_s: float = _PATIENCE_S,
+        feed: "Feed | None" = None,
     ) -> "Store":
         """
         Become the only writer of `datadir`, make its database if needed, renew the control file.
@@ -87,7 +93,11 @@ class Store:
             raise Busy(
                 f"another server runs on {datadir.root}: stop it first, or use its API"
             ) from error
+        # Not at the top: it takes asyncio, which a command that only reads does not wait for.
+        from storage.feed import Feed
+
         store = cls(datadir)
+        store.feed = feed or Feed()
         thread = _WriterThread(datadir, background, automatic=automatic, patience_s=patience_s)
         try:
             thread.start()
@@ -140,7 +150,9 @@ class Store:
         If that fails, the future raises StoreError although the change is committed; the file is
         then tried again until it succeeds, and meanwhile the store is degraded.
         """
-        return self._queue(fn, args, kwargs, changes_sessions=True)
+        changed = self._queue(fn, args, kwargs, changes_sessions=True)
+        changed.add_done_callback(lambda _: self.feed.sessions_changed.set())
+        return changed
 
     def close(self) -> None:
         """

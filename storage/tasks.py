@@ -1,14 +1,14 @@
 """Tasks: items of the agents' own lists, as they stand now."""
 
 import sqlite3
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from storage import conversations
+from storage.decoded import TaskStatus
 from storage.records import Record
 
-Status = Literal["pending", "in_progress", "completed", "cancelled", "deleted"]
 type Place = tuple[str, str, str]  # newest turn, conversation, key
 
 _KEYS = msgspec.msgpack.Decoder(tuple[str, ...])
@@ -23,7 +23,7 @@ class Task(Record, frozen=True, kw_only=True):
     place: int
     subject: str
     description: str | None
-    status: Status
+    status: TaskStatus
     active_form: str | None
     owner: str | None
     blocked_by: tuple[str, ...]
@@ -40,7 +40,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     session_id: str | None = None
     conversation_id: str | None = None
-    status: Status | None = None
+    status: TaskStatus | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

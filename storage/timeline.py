@@ -12,6 +12,7 @@ from storage.tool_calls import ToolCall
 from storage.turns import Turn
 
 _CONVERSING = ("main", "subagent")
+_LEAST_NS = 50_000_000  # what came within less came at once
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +61,8 @@ def _bars(conn: sqlite3.Connection, turn_ids: list[str]) -> Iterator[Bar]:
         except NotFound:  # deleted meanwhile
             continue
         before = known.setdefault(turn.conversation_id, _Before())
-        yield _bar(turn, before, tool_calls.of_turn(conn, turn.id))
+        calls = [one for one in tool_calls.of_turn(conn, turn.id) if not one.is_history]
+        yield _bar(turn, before, calls)
         _note(before, turn)
 
 
@@ -85,13 +87,13 @@ def tokens_per_s(turn: Turn) -> float | None:
     Output tokens by the time in which they came.
 
     That is from the first to the last content; where the model also thought out of sight, from the
-    first byte. None for an answer that came in one piece.
+    first byte. None for an answer that came at once.
     """
     first_ns = turn.first_content_offset_ns
     if turn.reasoning_tokens:
         first_ns = turn.first_byte_offset_ns
     span_ns = _between(first_ns, turn.last_content_offset_ns)
-    if not span_ns or not turn.output_tokens:
+    if span_ns is None or span_ns < _LEAST_NS or not turn.output_tokens:
         return None
     return round(turn.output_tokens * 1e9 / span_ns, 1)
 

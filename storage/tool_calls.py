@@ -35,6 +35,7 @@ class ToolCall(Record, frozen=True, kw_only=True):
     turn_id: str | None
     message_id: str | None
     part: int | None
+    is_history: bool  # no answer brought it: it was only seen in a history that was sent
     called_ns: int | None  # Unix time at which the call was whole
     result_turn: str | None
     result_message: str | None
@@ -81,7 +82,8 @@ _SELECT = """
         c.is_pending, c.stated_ms, c.child, c.description, c.command, c.arguments, c.result,
         (select k.id from conversations k
             where k.parent_id = c.conversation_id and k.parent_call = c.id
-            order by k.first_turn limit 1)
+            order by k.first_turn limit 1),
+        c.made
 """
 _IN_SIGHT = "t.session_id not in (select session_id from tombstones where swept = 0)"
 _CONDITIONS = {
@@ -236,6 +238,7 @@ def _of_row(row: tuple[Any, ...]) -> ToolCall:
         turn_id=row[10],
         message_id=row[11],
         part=row[12],
+        is_history=not row[28],
         called_ns=called_ns,
         result_turn=row[14],
         result_message=row[15],

@@ -74,8 +74,8 @@ _SELECT = """
         t.agent_version, t.request_class, t.operation, t.host, t.is_complete, t.status,
         t.started_ns, t.ended_ns, t.model_asked, t.model_served, t.stop_reason, t.failure_type,
         t.failure_text, t.answer_id, t.previous_id, t.is_unjoined, t.prompt,
-        t.prompt_id, t.asked_leaf, t.leaf, t.sent_messages, t.input_tokens, t.output_tokens, t.cache_read_tokens,
-        t.cache_write_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens,
+        t.prompt_id, t.asked_leaf, t.leaf, t.sent_messages, t.input_tokens, t.output_tokens,
+        t.cache_read_tokens, t.cache_write_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens,
         t.reasoning_tokens, t.counted_tokens, t.cost_usd, t.price_source, t.asked_offset_ns,
         t.first_byte_offset_ns, t.first_content_offset_ns, t.last_content_offset_ns,
         t.ended_offset_ns, t.longest_silence_ns, t.request_digest, t.attempt, t.detail

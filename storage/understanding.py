@@ -1,6 +1,9 @@
 """What is understood of sessions: whose they are, what they are about, and their sums."""
 
 import sqlite3
+from collections.abc import Sequence
+
+import msgspec
 
 from storage import figures
 from storage.figures import Figures
@@ -9,7 +12,8 @@ from storage.records import Record
 
 class Understanding(Record, frozen=True, kw_only=True):
     """
-    Of the conversations that began in a session; the words are those of its first root.
+    Of what conversations did in a session; the words are those of its first root, wherever that
+    began.
 
     A session without any has counts of 0 and None for the rest.
     """
@@ -29,26 +33,32 @@ NOTHING = Understanding()
 
 
 def of_sessions(
-    conn: sqlite3.Connection, session_id: str | None = None
+    conn: sqlite3.Connection, session_id: str | None = None, *, among: Sequence[str] | None = None
 ) -> dict[str, Understanding]:
-    """By session: of one, or of all that have any. One query, whatever their number."""
+    """By session: of one, of some, or of all that have any. One query, whatever their number."""
+    asked = [session_id] if session_id is not None else among
+    where = "" if asked is None else "where s.session_id in (select value from json_each(:asked))"
     rows = conn.execute(
         f"""
         with first as (
-            select session_id, summary, cwd, agent, agent_version, model, git_branch,
+            select s.session_id, k.summary, k.cwd, k.agent, k.agent_version, k.model, k.git_branch,
                 row_number() over (
-                    partition by session_id order by parent_id is not null, is_subagent, first_turn
+                    partition by s.session_id
+                    order by k.parent_id is not null, k.is_subagent, k.thread_turns = 0,
+                        k.first_turn
                 ) as place
-            from conversations where :id is null or session_id = :id
+            from shares s join conversations k on k.id = s.conversation_id {where}
         ), total as (
-            select c.session_id, sum(c.parent_id is null and not c.is_subagent),
-                sum(c.parent_id is not null or c.is_subagent), {figures.SUMS}
-            from conversations c where :id is null or c.session_id = :id group by c.session_id
+            select s.session_id,
+                sum(k.parent_id is null and not k.is_subagent and k.thread_turns > 0),
+                sum(k.parent_id is not null or k.is_subagent), {figures.SUMS.replace("c.", "s.")}
+            from shares s join conversations k on k.id = s.conversation_id {where}
+            group by s.session_id
         )
         select f.summary, f.cwd, f.agent, f.agent_version, f.model, f.git_branch, t.*
         from first f join total t on t.session_id = f.session_id where f.place = 1
         """,
-        {"id": session_id},
+        {"asked": msgspec.json.encode(asked).decode()},
     )
     return {
         row[6]: Understanding(

@@ -4,6 +4,17 @@ import os
 
 import pytest
 
+# What waits for processes and sockets begins, so that no worker is left alone with it at the end.
+_SLOW_FIRST = ("tests/e2e/", "tests/cli/", "tests/api/", "tests/har/")
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        found = (n for n, folder in enumerate(_SLOW_FIRST) if item.nodeid.startswith(folder))
+        return next(found, len(_SLOW_FIRST))
+
+    items.sort(key=place)  # stable: a file's tests stay together
+
 
 def pytest_make_parametrize_id(config, val, argname):
     """Name bytes that are no text by their argument: pytest's own name for them would hold the

@@ -82,6 +82,7 @@ _ORDERS = re.compile(
     r"I added these files to the chat: |# \d+ SEARCH/REPLACE blocks? failed to match!"
     r"|UnifiedDiff\w+: hunk failed to apply!|# Fix any errors below, if possible\."
     r"|I did `git reset --hard HEAD~1` to discard"
+    r"|# Diffs:\n|USER: |# (?:USER|ASSISTANT)\n"  # what the weak model gets: no words for it
 )
 _COMMAND = "I ran this command:\n\n"
 _SUMMARY = "I spoke to you previously about a number of things.\n"

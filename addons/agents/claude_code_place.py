@@ -12,6 +12,7 @@ from addons.wire.fields import Object, read_array, read_object
 from storage.decoded import Asked, TextPart, Value
 
 # 2.1.330: a message of role system; 2.1.197: the system prompt's last part; before: `<env>`.
+_DIRECTORY = "orking directory: "
 _CWD = re.compile(r"^\s*(?:- )?(?:Primary w|W)orking directory: (.+)$", re.MULTILINE)
 # In a reminder beside the first prompt (2.1.330), at the end of the system prompt (2.1.197).
 _STATUS = "git status at the start"
@@ -38,7 +39,8 @@ class Place(Value, frozen=True, kw_only=True):
 def place(asked: Asked) -> Place:
     cwd = branch = told = None
     for text in _own_texts(asked):
-        cwd = cwd or texts.find(_CWD, (text,))
+        if not cwd and _DIRECTORY in text:  # the pattern is slow on a long text without it
+            cwd = texts.find(_CWD, (text,))
         if not branch and _STATUS in text:
             branch = texts.find(_BRANCH, (text,))
         for marker, name in _MODES:

@@ -56,6 +56,10 @@ _CLASSES: dict[str, RequestClass] = {
 # Around or beside the user's words; `skill-context` comes in a message of its own. Not seen:
 # `reminder` and `tagged_files`.
 _WRAPPERS = ("current_datetime", "skill-context", "reminder", "tagged_files")
+# Of a compaction: the order to sum up, and what the history is replaced by. The next prompt stands
+# behind that in the same message.
+_SUM_UP = "Please create a detailed summary of the conversation so far."
+_SUMMED_UP = "Some of the conversation history has been summarized to free up context."
 
 _KINDS: dict[str, ToolKind] = {
     "bash": "shell",
@@ -142,13 +146,20 @@ class CopilotCli:
             return plain
         words: list[str] = []
         injected: list[int] = []
+        is_summary = False
         for index, part in enumerate(message.parts):
             if not isinstance(part, TextPart):
                 continue
-            if own := texts.unwrapped(part.text, _WRAPPERS):
+            if part.text.startswith(_SUM_UP):
+                return Reading(kind="instruction")
+            if part.text.startswith(_SUMMED_UP):
+                is_summary = True
+            elif own := texts.unwrapped(part.text, _WRAPPERS):
                 words.append(own)
             elif part.text.strip():
                 injected.append(index)
+        if is_summary and not words:
+            return Reading(kind="summary", injected=tuple(injected))
         if not words and len(injected) == len(message.parts):
             return Reading(kind="context", injected=tuple(injected))
         return Reading(kind="prompt", prompt="\n".join(words), injected=tuple(injected))

@@ -39,7 +39,7 @@ _INSTALLATION = "x-gemini-api-privileged-user-id"
 _IDENTITY = "You are Gemini CLI"
 _CONTEXT = "<session_context>"
 _WELCOME = "This is the Gemini CLI."
-_CWD = re.compile(r"\*\*Workspace Directories:\*\*\s*\n\s*- ([^\n]+)")
+_CWD = re.compile(r"\*\*Workspace Directories:\*\*[ \t]*\n[ \t]*- ([^\n]+)")
 # Of 0.61's preamble: "in **YOLO** mode", Default, Plan, Auto-Edit.
 _MODE = re.compile(r"You are currently operating in \*\*([\w-]{1,20})\*\* mode")
 _MODES = {"yolo": "yolo", "plan": "plan", "auto-edit": "autoEdit", "default": "default"}
@@ -64,6 +64,7 @@ _ASKED: tuple[tuple[str, RequestClass], ...] = (
 )
 _SNAPSHOT = ("<state_snapshot>", "</state_snapshot>")
 _SNAPSHOT_ORDER = "generate the updated <state_snapshot>."
+_SNAPSHOT_AGAIN = "Critically evaluate the <state_snapshot> you just generated."
 _LAST_CHANCE = "You have one final chance to complete the task with a short grace period."
 _BACKGROUND = "Background execution update:\n"
 _HINTS = ("User hints:\n<user_input>", "User steering update:\n<user_input>")
@@ -139,7 +140,7 @@ class GeminiCli:
             return Reading(kind="summary")
         if text.endswith(_SNAPSHOT_ORDER) or _LAST_CHANCE in text[:300]:
             return Reading(kind="instruction")
-        if text.startswith(tuple(opening for opening, _ in _ASKED)):
+        if text.startswith((_SNAPSHOT_AGAIN, *(opening for opening, _ in _ASKED))):
             return Reading(kind="instruction")
         if text.startswith(_BACKGROUND):
             return Reading(kind="notification")

@@ -51,15 +51,16 @@ _SESSION_FIELDS = ("session_id", "sessionId", "conversation_id", "thread_id", "c
 _TITLE_HEADERS = ("x-openrouter-title", "x-title")
 # Browsers and Electron apps name these before themselves.
 _BROWSERS = ("Mozilla", "AppleWebKit", "Chrome", "Electron", "Safari", "Gecko", "Firefox")
-_PRODUCT = re.compile(r"([\w.@/+-]*[A-Za-z][\w.@+-]*)(?:/| (?=\d))v?(\d[\w.+-]*)")
+_VERSION = re.compile(r"v?\d[\w.+-]*")
 
-_PATH = r"[`'\"]?((?:/|~|[A-Za-z]:[\\/])[^\n<>`'\"]*)"
+_CWD_KEYS = ("orking directory", "orking Directory", "orkspace root", "<cwd>", "cwd", "CWD")
 _CWD = re.compile(
-    r"(?im)(?:<cwd>|\b(?:working directory|workspace root|cwd)(?: folder| path)?\s*(?:is)?[:=]?\s+)"
-    + _PATH
+    r"(?: folder| path)?(?: is)?[ \t]?[:=]?[ \t]{0,3}"
+    r"[`'\"]?((?:/|~|[A-Za-z]:[\\/])[^\n<>`'\"]*)"
 )
 _PROSE = re.compile(r"[.,;)]\s|\s\(")  # a sentence goes on behind the path
-_BRANCH = re.compile(r"(?im)\b(?:current|git) branch:[ \t]*([^\s<>]+)")
+_BRANCH_KEYS = ("urrent branch:", "it branch:", "it Branch:")
+_BRANCH = re.compile(r"[ \t]{0,3}([^\s<>]+)")
 _EXIT = re.compile(r"(?i)\bexit(?:ed)?(?: with)? (?:code|status):?\s*(-?\d{1,10})\b")
 
 # Blocks that agents are known to put around or beside the user's words.
@@ -107,7 +108,7 @@ class Generic:
     def hints(self, call: Call) -> Hints:
         asked = call.asked
         cwd = _directory(asked)
-        branch = texts.find(_BRANCH, texts.opening(asked))
+        branch = texts.find_after(_BRANCH_KEYS, _BRANCH, texts.opening(asked))
         conversation = _session(call.head, asked)
         product, version = product_of(call.head)
         return Hints(
@@ -163,11 +164,17 @@ AGENT = Generic()
 
 def product_of(head: Head) -> tuple[str | None, str | None]:
     """Name and version of the program, as its user agent has them."""
-    agent = head.header("user-agent") or ""
-    found = [pair for pair in _PRODUCT.findall(agent[:1000]) if pair[0] not in _BROWSERS]
-    product, version = found[0] if found else (agent.partition(" ")[0] or None, None)
     title = next((title for name in _TITLE_HEADERS if (title := head.header(name))), None)
-    return title or product, None if title else version
+    if title:
+        return title, None
+    words = (head.header("user-agent") or "")[:1000].split()
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        name, slash, version = word.rpartition("/")
+        if slash and name.partition("/")[0] not in _BROWSERS and _VERSION.fullmatch(version):
+            return name, version.removeprefix("v")
+        if _VERSION.fullmatch(following):
+            return word, following.removeprefix("v")
+    return (words[0] if words else None), None
 
 
 def attempt(head: Head) -> int | None:
@@ -250,7 +257,7 @@ def result_meaning(result: ToolResultPart, code: int | None) -> ResultMeaning:
 
 
 def _directory(asked: Asked) -> str | None:
-    found = texts.find(_CWD, texts.opening(asked))
+    found = texts.find_after(_CWD_KEYS, _CWD, texts.opening(asked))
     return _PROSE.split(found)[0].rstrip(" .,;)") or None if found else None
 
 

@@ -37,7 +37,7 @@ _AGENT = re.compile(r"opencode/(?:[a-z]+/)?v?(\d[\w.+-]*)")
 _SESSION = re.compile(r"ses_\w+")
 _IDENTITIES = ("You are OpenCode, ", "You are opencode, ")
 _ENVIRONMENT = "\n  Workspace root folder: "  # in <env>, whatever prompt stands before it
-_CWD = re.compile(r"<env>\n\s*Working directory: ([^\n]+)")
+_CWD = re.compile(r"<env>\n[ \t]*Working directory: ([^\n]+)")
 _SYSTEMS: tuple[tuple[str, RequestClass], ...] = (
     ("You are a title generator. You output ONLY a thread title.", "title"),
     ("You are a context summarization agent.", "compaction"),
@@ -47,7 +47,12 @@ _SYSTEMS: tuple[tuple[str, RequestClass], ...] = (
 _EXPLORE = "You are a file search specialist."
 
 _TITLE = "Generate a title for this conversation:"
-_HISTORY = ("<conversation>", "<prior-summary>")  # of a compaction's request
+# Of a compaction's request.
+_HISTORY = (
+    "<conversation>",
+    "<prior-summary>",
+    "Here is the conversation so far:\n\n<conversation>",
+)
 _SUMMARY_FOLLOWS = "What did we do so far?"  # stands before the summary that a compaction left
 _GO_ON = "Continue if you have next steps, or stop and ask for clarification"
 _SUBTASK = "The following tool was executed by the user"

@@ -30,7 +30,7 @@ _IDENTITY = "You are Qwen Code, "
 _INTERACTIVE = ("an interactive CLI agent", "a non-interactive CLI agent")
 _WELCOME = "This is the Qwen Code."
 _CWD = re.compile(
-    r"I'm currently working in the (?:directory: |following directories:\s*\n\s*- )([^\n]+)"
+    r"I'm currently working in the (?:directory: |following directories:[ \t]*\n[ \t]*- )([^\n]+)"
 )
 _BRANCH = re.compile(r"^git: Current branch: (\S+)", re.MULTILINE)
 _PLAN = ("<system-reminder>\nPlan mode is active.", "<plan-mode-active>")
@@ -60,7 +60,14 @@ _SUBAGENTS: tuple[tuple[str, str], ...] = (
 _MAIN_TOOLS = {"list_agents", "get_goal"}  # that no subagent has
 _COMPACTION = "Then, produce the <state_snapshot> XML."
 _NEXT_SPEAKER = "Analyze *only* the content and structure of your immediately"
-_ORDERS = ("Managed memory has TWO directories.", "Managed memory directory", _NEXT_SPEAKER)
+_ORDERS = (
+    "Managed memory has TWO directories.",
+    "Managed memory directory",
+    _NEXT_SPEAKER,
+    # Ask for the rest of an answer that broke off.
+    "The connection dropped mid-response. Resume directly",
+    "Output token limit hit. Resume directly",
+)
 _SNAPSHOT = ("<state_snapshot>", "</state_snapshot>")
 _NOTIFICATION = "<task-notification>"
 _WRAPPERS = (
@@ -127,10 +134,11 @@ class QwenCode:
         if plain := plain_reading(message):
             return plain
         text = texts.joined(message.parts).strip()
-        if all(mark in text for mark in _SNAPSHOT):
-            return Reading(kind="summary")
+        # The order to sum up shows the form of a summary.
         if text.endswith(_COMPACTION) or text.startswith(_ORDERS):
             return Reading(kind="instruction")
+        if all(mark in text for mark in _SNAPSHOT):
+            return Reading(kind="summary")
         read = texts.words(message, lambda part: texts.unwrapped(part, _WRAPPERS))
         if read.prompt and read.prompt.startswith(_NOTIFICATION):
             return Reading(kind="notification", injected=read.injected)

@@ -8,6 +8,7 @@ from storage.decoded import Asked, Message, Part, TextPart
 
 # A request's directory and the like stand in its beginning: later messages are not searched.
 _FIRST_MESSAGES = 4
+_SEARCHED_CHARS = 200_000
 # Gemini CLI and Qwen Code, for `@file` in a prompt.
 _FILES_BEGIN, _FILES_END = "--- Content from referenced files ---", "--- End of content ---"
 
@@ -33,8 +34,21 @@ def opening(asked: Asked) -> Iterator[str]:
 def find(pattern: re.Pattern[str], where: Iterable[str]) -> str | None:
     """What the pattern's group 1 finds first, without space around it."""
     for text in where:
-        if found := pattern.search(text):
+        if found := pattern.search(text, 0, _SEARCHED_CHARS):
             return found[1].strip()
+    return None
+
+
+def find_after(keys: Iterable[str], pattern: re.Pattern[str], where: Iterable[str]) -> str | None:
+    """What the pattern's group 1 finds right behind one of the keys. (Faster than alternatives.)"""
+    names = tuple(keys)
+    for text in where:
+        for key in names:
+            at = text.find(key, 0, _SEARCHED_CHARS)
+            while at >= 0:
+                if found := pattern.match(text, at + len(key)):
+                    return found[1].strip()
+                at = text.find(key, at + len(key), _SEARCHED_CHARS)
     return None
 
 
@@ -47,22 +61,32 @@ def after(text: str, marker: str) -> str | None:
 def unwrapped(text: str, tags: Iterable[str]) -> str:
     """The text without blocks `<tag ...>...</tag>` that stand at its beginning or its end."""
     names = tuple(tags)
-    text = text.strip()
-    while (shorter := _shorter(text, names)) is not None:
-        text = shorter
-    return text
+    start, end = _trimmed(text, 0, len(text))
+    while inner := _inside(text, start, end, names):
+        start, end = inner
+    return text[start:end]
 
 
-def _shorter(text: str, tags: tuple[str, ...]) -> str | None:
+def _inside(text: str, start: int, end: int, tags: tuple[str, ...]) -> tuple[int, int] | None:
+    """What is left without the first, or else the last, block; None if there is none."""
     for tag in tags:
-        if text.startswith((f"<{tag}>", f"<{tag} ")):
-            _, closed, rest = text.partition(f"</{tag}>")
-            return rest.strip() if closed else ""
-        if text.endswith(f"</{tag}>"):
-            start = max(text.rfind(f"<{tag}>"), text.rfind(f"<{tag} "))
-            if start >= 0:
-                return text[:start].strip()
+        opening, closing = f"<{tag}", f"</{tag}>"
+        if text.startswith((f"{opening}>", f"{opening} "), start, end):
+            closed = text.find(closing, start, end)
+            return _trimmed(text, end if closed < 0 else closed + len(closing), end)
+        if text.endswith(closing, start, end):
+            opened = text.rfind(opening, start, end)
+            if opened >= 0 and text[opened + len(opening)] in "> ":
+                return _trimmed(text, start, opened)
     return None
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
 
 
 def words(message: Message, own: Callable[[str], str]) -> Reading:

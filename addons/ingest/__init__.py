@@ -8,7 +8,8 @@ thrown away and built again.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 
 from sqlite_utils import Database
 
@@ -26,11 +27,18 @@ _SWEPT_EACH_S = 0.2  # deletion goes on beside the busiest log
 
 _log = logging.getLogger("wirescribe")
 
+Listener = Callable[[Database, Sequence[SpoolRecord]], None]
+
 
 class Ingest:
-    """The background work of `Store.open`: `step` does a little and says when to come again."""
+    """
+    The background work of `Store.open`: `step` does a little and says when to come again.
 
-    def __init__(self, datadir: DataDir) -> None:
+    `listener` is told the records of each step once they are committed; it may not raise.
+    """
+
+    def __init__(self, datadir: DataDir, listener: Listener | None = None) -> None:
+        self._listener = listener
         self._root = datadir.spool
         self._tails: dict[str, Tail] = {}
         self._last = ""  # the writer that was served last
@@ -107,6 +115,11 @@ class Ingest:
             self._limit_bytes = 1  # the records come one by one until it is found
             return
         tail.reader.acknowledge(tail.reader.position)
+        if self._listener is not None:
+            told_s = time.monotonic()
+            taken = takewhile(lambda one: one is not left, found)
+            self._listener(db, [one for one in taken if isinstance(one, SpoolRecord)])
+            worked_s += time.monotonic() - told_s
         self._pace(worked_s)
 
     def _quarantine(

@@ -9,6 +9,7 @@ the rest of the queue untouched.
 import logging
 import time
 
+import msgspec
 from sqlite_utils import Database
 
 from addons import wire
@@ -35,50 +36,95 @@ class Projection:
 
     def __init__(self) -> None:
         self._placer = Placer()
+        self._last = ""  # prefix of the set that was served last
 
     def step(self, db: Database) -> bool:
-        """Project some entries into each set; True while there is more to do at once."""
-        busy = [self.advance(db, tables) for tables in keeping.sets(db)]
-        return any(busy) or rebuild.finish(db)
+        """Project some entries into one set, in turn; True while there is more to do at once."""
+        for tables in sorted(keeping.sets(db), key=lambda one: one.prefix == self._last):
+            if self.advance(db, tables):
+                self._last = tables.prefix
+                return True
+        return rebuild.finish(db)
 
     def advance(self, db: Database, tables: Tables) -> bool:
-        """Take a few entries from the queue of one set; True while it is not empty."""
+        """
+        Take a few entries from the queue of one set; True while there is more to do at once.
+
+        While conversations wait to be removed nothing is put into the set: it would go with them,
+        or stand behind messages that go.
+        """
+        if tables.has_stale():
+            return False
         end_s = time.monotonic() + _WORK_S
         waiting = tables.waiting(_AT_ONCE)
+        read: dict[str, list[Decoded]] = {}
         for entry_id in waiting:
-            self._entry(db, tables, entry_id)
+            found = self._read(db, tables, entry_id)
+            if found is not None:
+                read[entry_id] = found
             if time.monotonic() > end_s:
                 break
+        self._place_all(db, tables, read)
         return bool(waiting)
 
     def place(self, db: Database, tables: Tables, found: list[Decoded]) -> list[Placed]:
         """Put turns down that were decoded elsewhere; in the caller's transaction."""
         placed = []
+        moved: dict[str, str] = {}  # the first turn of an entry may take it to another session
         for decoded in found:
-            session = stored.get(db.conn, decoded.entry.session_id)
+            entry = decoded.entry
+            home = moved.get(entry.id, entry.session_id)
+            if home != entry.session_id:
+                entry = msgspec.structs.replace(entry, session_id=home)
+                decoded = msgspec.structs.replace(decoded, entry=entry)
+            session = stored.get(db.conn, home)
             decoded, session = sessions.place(db, self._placer, decoded, session)
+            moved[entry.id] = session.id
             one = self._placer.place(tables, decoded, session)
             if one is not None:
                 placed.append(one)
         return placed
 
-    def _entry(self, db: Database, tables: Tables, entry_id: str) -> None:
+    def _read(self, db: Database, tables: Tables, entry_id: str) -> list[Decoded] | None:
+        """The turns of an entry; long, so outside of the transaction. None: it is done with."""
         try:
-            entry = traffic.get(db.conn, entry_id)
-        except NotFound:
+            return reading.decode(db.conn, traffic.get(db.conn, entry_id))
+        except Exception as error:  # noqa: BLE001 - one entry must not stop the others
+            self._failed(db, tables, entry_id, error)
+            return None
+
+    def _place_all(self, db: Database, tables: Tables, read: dict[str, list[Decoded]]) -> None:
+        """
+        In one transaction; if an entry fails, each in one of its own to find which.
+
+        Those that it has no time for stay in the queue.
+        """
+        end_s = time.monotonic() + _WORK_S
+        try:
+            with database.write(db):
+                for entry_id, found in read.items():
+                    tables.forget_notes(keys.turn(entry_id, 0), "projection-failed")
+                    self.place(db, tables, found)
+                    tables.done(entry_id)
+                    if time.monotonic() > end_s:
+                        break
+        except Exception as error:  # noqa: BLE001 - one entry must not stop the others
+            if len(read) == 1:
+                self._failed(db, tables, next(iter(read)), error)
+                return
+            for entry_id, found in read.items():
+                self._place_all(db, tables, {entry_id: found})
+
+    def _failed(self, db: Database, tables: Tables, entry_id: str, error: Exception) -> None:
+        """Be done with an entry that was deleted meanwhile, or that nobody can read."""
+        if isinstance(error, NotFound):
             with database.write(db):
                 tables.done(entry_id)
             return
-        try:
-            found = reading.decode(db.conn, entry)  # long, so outside of the transaction
-            with database.write(db):
-                self.place(db, tables, found)
-                tables.done(entry_id)
-        except Exception as error:
-            if database.is_fault(error):
-                raise
-            _log.error("entry %s could not be projected", entry_id, exc_info=error)
-            self._note(db, tables, entry, error)
+        if database.is_fault(error):
+            raise error
+        _log.error("entry %s could not be projected", entry_id, exc_info=error)
+        self._note(db, tables, traffic.get(db.conn, entry_id), error)
 
     def _note(self, db: Database, tables: Tables, entry: Entry, error: Exception) -> None:
         decoder = wire.decoder_of(driving.head_of(entry))

@@ -75,6 +75,7 @@ class Calls:
             called_ns=at_ns,
             spawn_digest=keys.text(meaning.spawn_prompt) if meaning.spawn_prompt else None,
             spawn_name=meaning.spawn_name,
+            subagent_type=meaning.subagent_type,
             description=_short(meaning.description),
             command=_short(meaning.command),
             arguments=rows.squeeze(part.arguments.encode(errors="replace")),
@@ -161,15 +162,19 @@ class Calls:
     def state(self, durations: Iterable[tuple[str, int]], results: Iterable[str]) -> None:
         """
         Give the durations that the agent states, by name and in order, to the tools whose results
-        this request brings; `results` are the ids of their calls in the order of their results.
+        this request brings; `results` are the provider's ids of their calls, in the order of their
+        results. One that an earlier turn brought has its duration from there, and has one here.
         """
         stated = list(durations)
-        for call_id in results:
-            row = self._found.get(call_id)
-            match = next((pair for pair in stated if row and pair[0] == row.name), None)
-            if row and match:
+        for provider_id in results:
+            call_id = keys.tool_call(self._conversation_id, provider_id, "", 0)
+            row, part = self._found.get(call_id), self._parts.get(provider_id)
+            name = part.name if part else row.name if row else None
+            match = next((pair for pair in stated if pair[0] == name), None)
+            if match:
                 stated.remove(match)
-                self._found[call_id] = msgspec.structs.replace(row, stated_ms=match[1])
+                if row:
+                    self._found[call_id] = msgspec.structs.replace(row, stated_ms=match[1])
 
     # --- the tables ------------------------------------------------------------------------------
 
@@ -183,12 +188,16 @@ class Calls:
             if merged == before:
                 continue
             changed.append(merged)
+            if before and _is_undone(before, merged):
+                tables.make_stale(merged.conversation_id)
             self.made += int(merged.made) - int(before.made if before else False)
             if merged.turn_id != (before.turn_id if before else None):
                 touches += self._touches.get(call_id, [])
             if merged.kind == "task" or merged.spawn_digest or merged.child:
                 self.spawning.append(merged)
-            self.lists_tasks = self.lists_tasks or merged.kind in ("todo", "plan")
+            # Equal ids: what was such a call before may be another one now.
+            kinds = {merged.kind, before.kind if before else merged.kind}
+            self.lists_tasks = self.lists_tasks or not kinds.isdisjoint(("todo", "plan"))
         tables.put_tool_calls(changed)
         tables.put_touches(touches)
 
@@ -206,8 +215,8 @@ def part_of(row: ToolCallRow) -> ToolCallPart:
 
 _CALL_SIDE = (
     "name", "namespace", "kind", "is_custom", "mcp_server", "mcp_tool", "skill", "turn_id",
-    "message_id", "part",
-    "made", "called_ns", "spawn_digest", "spawn_name", "description", "command", "arguments",
+    "message_id", "part", "made", "called_ns", "spawn_digest", "spawn_name", "subagent_type",
+    "description", "command", "arguments",
 )  # fmt: skip
 _RESULT_SIDE = (
     "result_turn", "result_message", "result_part", "result_ns", "is_error", "is_error_inferred",
@@ -224,6 +233,13 @@ def _merged(before: ToolCallRow | None, found: ToolCallRow) -> ToolCallRow:
     if _is_earlier(found.result_turn, before.result_turn):
         changes |= {name: getattr(found, name) for name in _RESULT_SIDE}
     return msgspec.structs.replace(before, **changes)
+
+
+def _is_undone(before: ToolCallRow, merged: ToolCallRow) -> bool:
+    """Whether something was counted or linked by what a later turn said of a call."""
+    is_moved = before.turn_id is not None and merged.turn_id != before.turn_id
+    is_used = before.made or before.spawn_digest is not None
+    return (is_moved and is_used) or (before.child is not None and merged.child != before.child)
 
 
 def _is_earlier(found: str | None, before: str | None) -> bool:

@@ -16,7 +16,7 @@ from storage.projection.shapes import ConversationRow, TurnRow
 
 _FIRST = (
     "summary", "cwd", "git_branch", "git_repository", "subagent_type", "subagent_name",
-    "parent_key", "spawn_call_id", "spawn_digest",
+    "parent_key", "spawn_call_id", "spawn_digest", "is_subagent",
 )  # fmt: skip
 _NEWEST = ("agent_version", "model", "mode")
 _MARKS = msgspec.msgpack.Decoder(dict[str, str])
@@ -43,14 +43,12 @@ def merged(
     usage = turn
     return msgspec.structs.replace(
         row,
-        is_subagent=row.is_subagent or decoded.hints.is_subagent,
         parent_id=_parent(row, decoded),
         last_turn=max(row.last_turn, turn.id),
         started_ns=min(row.started_ns, turn.started_ns),
         ended_ns=max(row.ended_ns, turn.ended_ns or turn.started_ns),
         turn_count=row.turn_count + 1,
         thread_turns=row.thread_turns + (turn.request_class in _THREAD),
-        prompt_count=row.prompt_count + (turn.prompt is not None),
         error_count=row.error_count + turns.is_failed(decoded),
         input_tokens=row.input_tokens + (usage.input_tokens or 0),
         output_tokens=row.output_tokens + (usage.output_tokens or 0),
@@ -63,6 +61,11 @@ def merged(
         unpriced_turns=row.unpriced_turns
         + (turn.input_tokens is not None and turn.cost_usd is None),
     )
+
+
+def stated(row: ConversationRow) -> frozenset[str]:
+    """Which of its fields its own turns state; others may come from the call that started it."""
+    return frozenset(_MARKS.decode(row.marks))
 
 
 def _parent(row: ConversationRow, decoded: Decoded) -> str | None:
@@ -86,6 +89,7 @@ def _facts(decoded: Decoded, turn: TurnRow) -> dict[str, object]:
         "parent_key": hints.parent,
         "spawn_call_id": hints.spawn_call_id,
         "spawn_digest": keys.text(hints.spawn_prompt) if hints.spawn_prompt else None,
+        "is_subagent": hints.is_subagent or None,
         "agent_version": hints.agent_version,
         "model": turn.model_asked if is_thread else None,
         "mode": hints.mode,

@@ -1,16 +1,17 @@
 """Puts a decoded turn into the projected tables, with all that it shows of other things."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import msgspec
 
 from addons.agents.contract import Hints
-from addons.project import conversations, history, keys, linking, tasks, turns
+from addons.project import chain, conversations, history, keys, linking, shares, tasks, turns
 from addons.project.calls import Calls, Seen
+from addons.project.chain import Chains, Link, Start
 from addons.project.conversations import Identity
-from addons.project.history import Print, Prints
+from addons.project.history import Prints
 from addons.project.reading import Decoded
-from storage.decoded import Message, Note, ToolResultPart
+from storage.decoded import Note, Part, ToolCallPart, ToolResultPart
 from storage.projection import rows
 from storage.projection.shapes import MessageRow, Sums, TurnRow
 from storage.projection.writing import Known, Tables
@@ -27,22 +28,12 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     turn_id: str
 
 
-class _Link(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of this turn at its place in the conversation."""
-
-    id: str
-    parent_id: str | None
-    message: Message
-    print: Print
-    position: int
-    is_answer: bool
-
-
 class Placer:
     """Keeps what was read of messages from turn to turn; one for each writing thread."""
 
     def __init__(self) -> None:
         self._prints = Prints()
+        self._chains = Chains(self._prints)
 
     def identity(self, decoded: Decoded, session: Session) -> Identity:
         """By the agent's own id; where the wire has none, by prompt, directory and start."""
@@ -72,8 +63,8 @@ class Placer:
             return None
         identity = self.identity(decoded, session)
         track = _track(decoded.hints)
-        start, is_unjoined, decoded = _start(tables, decoded)
-        links = list(self._links(decoded, identity.id, track, start))
+        start, is_unjoined, decoded = _start(tables, decoded, turn_id, identity.id)
+        links = self._chains.links(decoded, identity.id, track, start)
         asked_leaf = _leaf([link for link in links if not link.is_answer], start)
         row = turns.row_of(
             decoded,
@@ -84,62 +75,32 @@ class Placer:
         )
         tables.put_turn(row, turns.notes_of(decoded, turn_id))
         calls = Calls(decoded.agent, identity.id, tables, (link.message for link in links))
-        new = self._put_messages(tables, decoded, row, links, track, calls)
-        self._finish(tables, decoded, identity, row, calls, new)
-        if row.answer_id is not None:
-            for conversation_id in tables.unjoined(row.answer_id):
-                tables.make_stale(conversation_id)
+        put = self._put_messages(tables, decoded, row, links, track, calls)
+        self._finish(tables, decoded, identity, row, calls, put)
+        if row.answer_id is not None and not tables.answer(row.wire, row.answer_id, turn_id):
+            for conversation_id in tables.going_on(row.answer_id, turn_id):
+                tables.make_stale(conversation_id)  # they did not know it
         return Placed(decoded=decoded, conversation_id=identity.id, turn_id=turn_id)
-
-    def _links(
-        self, decoded: Decoded, conversation_id: str, track: str, start: str | None
-    ) -> Iterator[_Link]:
-        turn = decoded.turn
-        parent = start
-        root = keys.root(conversation_id, track)
-        # With several choices only the first goes on in history.
-        answers = (
-            turn.answer.messages if turn.wire == "openai.responses" else (turn.answer.messages[:1])
-        )
-        told = [(message, False) for message in turn.asked.messages]
-        told += [(message, True) for message in answers]
-        for position, (message, is_answer) in enumerate(told):
-            if not message.parts:
-                continue
-            read = self._prints.of(decoded.agent, message)
-            own = keys.message(parent or root, read.digest, hangs=read.hangs)
-            yield _Link(
-                id=own,
-                parent_id=parent,
-                message=message,
-                print=read,
-                position=position,
-                is_answer=is_answer,
-            )
-            parent = parent if read.hangs else own
 
     def _put_messages(
         self,
         tables: Tables,
         decoded: Decoded,
         turn: TurnRow,
-        links: list[_Link],
+        links: list[Link],
         track: str,
         calls: Calls,
-    ) -> int:
-        """How many came new into the thread."""
-        known = tables.known([link.id for link in links])
-        depth = tables.known([links[0].parent_id]) if links and links[0].parent_id else {}
-        depths = {message_id: one.depth for message_id, one in depth.items()}
-        by_id: dict[str, Message] = {}
+    ) -> "_Put":
+        known = chain.known(tables, links, turn.id)
+        messages = {link.id: link.message for link in links}
         offset = decoded.entry.started_ns
         called_ns = iter([offset + at_ns for at_ns in decoded.called_ns])
-        new = 0
+        new, moved_from = 0, []
         for link in links:
-            depths[link.id] = depths.get(link.parent_id or "", -1) + 1
             before = known.get(link.id)
-            parent = by_id.get(link.parent_id or "")
-            by_id[link.id] = link.message
+            if before and (before.turn_id, before.position) <= (turn.id, link.position):
+                continue
+            parent = messages.get(link.parent_id or "")
             seen = Seen(
                 id=link.id,
                 message=link.message,
@@ -148,15 +109,19 @@ class Placer:
                 at_ns=_moment(turn, link, offset),
                 before=(link.parent_id, parent) if link.parent_id and parent else None,
             )
-            if before and (before.turn_id, before.position) <= (turn.id, link.position):
-                continue
-            row = _message_row(link, seen, turn, track, depths[link.id], decoded)
-            (tables.move_message if before else tables.add_message)(row)
+            row = _message_row(link, seen, turn, track, decoded)
+            if before:
+                if _call_ids(tables.move_message(row)) != _call_ids(link.message.parts):
+                    tables.make_stale(turn.conversation_id)  # it gave its calls to a later turn
+            else:
+                tables.add_message(row)
             known[link.id] = Known(turn_id=turn.id, position=link.position, depth=row.depth)
             calls.take(seen, called_ns if link.is_answer else iter(()))
-            new += before is None and not link.print.hangs and track == "main"
-        calls.state(decoded.hints.tool_durations, _results(links, turn.conversation_id))
-        return new
+            if not link.hangs and track == "main":
+                new += before is None
+                moved_from += [before.turn_id] if before else []
+        calls.state(decoded.hints.tool_durations, _results(links))
+        return _Put(new, moved_from)
 
     def _finish(
         self,
@@ -165,16 +130,20 @@ class Placer:
         identity: Identity,
         turn: TurnRow,
         calls: Calls,
-        new: int,
+        put: "_Put",
     ) -> None:
         calls.write(tables)
         row = conversations.merged(tables.conversation(identity.id), identity, decoded, turn)
         row = msgspec.structs.replace(
             row,
-            message_count=row.message_count + new,
+            prompt_count=tables.prompts(identity.id),
+            message_count=row.message_count + put.new,
             tool_call_count=row.tool_call_count + calls.made,
         )
         tables.put_conversation(row)
+        shares.add(
+            tables, decoded, turn, new=put.new, moved_from=put.moved_from, tool_calls=calls.made
+        )
         _count(tables, decoded, turn, calls.made)
         if calls.lists_tasks:
             tasks.renew(tables, decoded.agent, identity.id)
@@ -184,17 +153,37 @@ class Placer:
             linking.link_calls(tables, calls.spawning)
 
 
-def _start(tables: Tables, decoded: Decoded) -> tuple[str | None, bool, Decoded]:
-    """The message that this turn goes on behind, and whether it should and none is known."""
+class _Put(msgspec.Struct, frozen=True):
+    """Messages of the thread: how many came new, and which turns held others until now."""
+
+    new: int
+    moved_from: list[str]
+
+
+def _start(
+    tables: Tables, decoded: Decoded, turn_id: str, conversation_id: str
+) -> tuple[Start, bool, Decoded]:
+    """
+    The message that this turn goes on behind, and whether it should and none is known.
+
+    Only answers of turns before it count: conversations that are made again are read in that
+    order, and would otherwise be made again for ever.
+    """
     previous = decoded.turn.asked.previous_id
     if previous is None:
-        return None, False, decoded
-    known = tables.answer(decoded.turn.wire, previous)
+        return Start(), False, decoded
+    known = tables.answer(decoded.turn.wire, previous, turn_id)
     if known is not None:
-        return known[1], False, decoded
+        start = _behind(tables, known[1], is_foreign=known[0] != conversation_id)
+        return start, False, decoded
     note = Note(kind="unknown-previous-answer", detail=previous)
     turn = msgspec.structs.replace(decoded.turn, notes=(*decoded.turn.notes, note))
-    return None, True, msgspec.structs.replace(decoded, turn=turn)
+    return Start(), True, msgspec.structs.replace(decoded, turn=turn)
+
+
+def _behind(tables: Tables, leaf: str | None, *, is_foreign: bool) -> Start:
+    found = tables.known([leaf]) if leaf else {}
+    return Start(leaf, found[leaf].depth, is_foreign) if leaf and leaf in found else Start()
 
 
 def _track(hints: Hints) -> str:
@@ -202,30 +191,28 @@ def _track(hints: Hints) -> str:
     return "main" if hints.request_class in _THREAD else hints.request_class
 
 
-def _leaf(links: list[_Link], start: str | None) -> str | None:
-    return next((link.id for link in reversed(links) if not link.print.hangs), start)
+def _leaf(links: list[Link], start: Start) -> str | None:
+    return next((link.id for link in reversed(links) if not link.hangs), start.id)
 
 
-def _moment(turn: TurnRow, link: _Link, started_ns: int) -> int:
+def _moment(turn: TurnRow, link: Link, started_ns: int) -> int:
     if not link.is_answer:
         return turn.started_ns
     offset_ns = turn.first_content_offset_ns or turn.ended_offset_ns
     return turn.started_ns if offset_ns is None else started_ns + offset_ns
 
 
-def _message_row(
-    link: _Link, seen: Seen, turn: TurnRow, track: str, depth: int, decoded: Decoded
-) -> MessageRow:
+def _message_row(link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Decoded) -> MessageRow:
     reading = link.print.reading
     return MessageRow(
         id=link.id,
         conversation_id=turn.conversation_id,
         parent_id=link.parent_id,
-        depth=depth,
+        depth=link.depth,
         track=track,
         role=link.message.role,
         kind="answer" if link.is_answer else reading.kind,
-        hangs=link.print.hangs,
+        hangs=link.hangs,
         is_partial=link.is_answer and not decoded.turn.is_complete,
         is_answer=link.is_answer,
         turn_id=turn.id,
@@ -233,16 +220,25 @@ def _message_row(
         at_ns=seen.at_ns,
         provider_id=link.message.id,
         preview=history.preview(link.message.parts, reading.prompt),
+        injected=msgspec.msgpack.encode(reading.injected),
         content=rows.pack(link.message.parts),
     )
 
 
-def _results(links: list[_Link], conversation_id: str) -> list[str]:
-    """The calls whose results stand at the end of what was sent, behind the model's last words."""
+def _call_ids(parts: Iterable[Part]) -> list[str | None]:
+    """The only things that messages of the same print may differ in and that rows hang on."""
+    return [part.call_id for part in parts if isinstance(part, ToolCallPart | ToolResultPart)]
+
+
+def _results(links: list[Link]) -> list[str]:
+    """
+    The provider's ids of the calls whose results this request brings: those at its end, behind the
+    model's last words.
+    """
     asked = [link.message for link in links if not link.is_answer]
     last = max((n for n, message in enumerate(asked) if message.role == "assistant"), default=-1)
     return [
-        keys.tool_call(conversation_id, part.call_id, "", 0)
+        part.call_id
         for message in asked[last + 1 :]
         for part in message.parts
         if isinstance(part, ToolResultPart) and part.call_id is not None

@@ -69,7 +69,7 @@ def understand(entry: Entry, head: Head, turn: Turn, called_ns: Sequence[int] = 
 
 def decode(conn: sqlite3.Connection, entry: Entry) -> list[Decoded]:
     """
-    All turns of a stored entry; [] of one that is no model call.
+    All turns of a stored entry; [] of one that is no model call. Of an open one, those that ended.
 
     Raises NotFound if it was deleted meanwhile. A decoder that fails raises whatever it raises:
     the caller notes that.
@@ -86,4 +86,5 @@ def decode(conn: sqlite3.Connection, entry: Entry) -> list[Decoded]:
         replay.passed(conn, entry),
         entry.timing.closed_ns,
     )
-    return gatherer.take(entry, changes)
+    found = gatherer.take(entry, changes)
+    return found if entry.outcome is not None else [one for one in found if one.turn.is_complete]

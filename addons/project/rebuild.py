@@ -19,15 +19,12 @@ def start(db: Database, *, is_forced: bool = False) -> None:
 
 
 def finish(db: Database) -> bool:
-    """Swap or refuse a set that has caught up, and tidy up; True while there is more to do."""
+    """Swap or refuse a set that has caught up; the sweep removes what is of no use any more."""
     state = keeping.state(db.conn)
     if state is None or not state.is_building:
-        if not keeping.has_old(db.conn):
-            return False
-        with database.write(db):
-            return keeping.drop_old(db)
-    if keeping.left(db.conn, NEXT) or keeping.left(db.conn, LIVE):
-        return True
+        return False
+    if any(tables.has_stale() or tables.waiting(1) for tables in keeping.sets(db)):
+        return False  # what is stale is removed by the sweep
     before, after = keeping.size(db.conn, LIVE), keeping.size(db.conn, NEXT)
     worse = _worse(before, after)
     with database.write(db):

@@ -47,6 +47,10 @@ class MessageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ]
     timestamp: Ms
     preview: str
+    injected_parts: Annotated[
+        list[int],
+        Meta(description="Which parts the agent put in beside what the user wrote, from 0"),
+    ]
     parts: list[PartBody]
 
 
@@ -81,7 +85,8 @@ def page(
     behind = found.next
     if len(shown) < len(found.messages):
         behind = messages.place(shown[-1])
-    current = branches.current(conn, query.conversation_id) if query.conversation_id else None
+    # Nothing is on the newest branch where nobody knows which that is.
+    current = (query.conversation_id and branches.current(conn, query.conversation_id)) or None
     return MessagePage(
         messages=[body_of(message, current) for message in shown], next=cursors.encode(behind)
     )
@@ -129,6 +134,7 @@ def body_of(message: Message, current: set[str] | None = None) -> MessageBody:
         is_current=None if current is None else anchor is None or anchor in current,
         timestamp=message.at_ns // 1_000_000,
         preview=message.preview,
+        injected_parts=list(message.injected),
         parts=[parts.body_of(part) for part in message.parts],
     )
 

@@ -9,7 +9,8 @@ from msgspec import Meta
 from api import cursors
 from api.answers.figures import Ms, json_of, ms
 from storage import tasks
-from storage.tasks import Query, Status, Task
+from storage.decoded import TaskStatus
+from storage.tasks import Query, Task
 
 
 class TaskBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -20,7 +21,7 @@ class TaskBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     session_id: str
     subject: str
     description: str | None
-    status: Status
+    status: TaskStatus
     active_form: str | None
     owner: str | None
     blocked_by: list[str]

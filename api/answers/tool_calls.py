@@ -30,6 +30,9 @@ class ToolCallBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     mcp_server: str | None
     mcp_tool: str | None
     skill: str | None
+    is_history: Annotated[
+        bool, Meta(description="Only seen in a history that was sent, not in an answer")
+    ]
     description: str | None
     command: str | None
     arguments: Annotated[Any, Meta(description="As JSON where it is JSON, else the text")]
@@ -88,6 +91,7 @@ def body_of(call: ToolCall) -> ToolCallBody:
         mcp_server=call.mcp_server,
         mcp_tool=call.mcp_tool,
         skill=call.skill,
+        is_history=call.is_history,
         description=call.description,
         command=call.command,
         arguments=json_of(call.arguments.encode(errors="replace")),

@@ -32,8 +32,8 @@ class UsageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     output_tokens: int | None
     cache_read_tokens: int | None
     cache_write_tokens: int | None
-    cache_write_5m_tokens: int | None
-    cache_write_1h_tokens: int | None
+    cache_write_5m_tokens: int | None = msgspec.field(name="cacheWrite5mTokens")
+    cache_write_1h_tokens: int | None = msgspec.field(name="cacheWrite1hTokens")
     reasoning_tokens: int | None
     counted_tokens: Annotated[int | None, Meta(description="Answer of a call that only counts")]
     cost_usd: Annotated[float | None, Meta(description="Null: unknown price or usage")]

@@ -2,12 +2,23 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import msgspec
 
 from addons.redaction import Body, Redactor
 from storage import traffic
 from storage.records import Cut, Entry, Headers, Side
+
+_HELD_BYTES = 1 << 20  # of a body
+
+
+class Stored(Protocol):
+    """The bytes of a body as the store has them."""
+
+    size_bytes: int
+
+    def stream(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]: ...
 
 
 class Captured:
@@ -19,7 +30,21 @@ class Captured:
         self.cuts = list(self._stored)
         self._original = entry  # its target says whether the bodies are credentials
         self._mask = mask
+        self._bodies: dict[Side, Stored] = {}
         self.entry = mask.heads(entry, self.cuts) if mask else entry
+
+    def body(self, side: Side) -> Stored:
+        """
+        The body as the store has it; one of up to 1 MB is read once and held.
+
+        Raises StoreError or NotFound where the store cannot read it.
+        """
+        found = self._bodies.get(side)
+        if found is None:
+            view = traffic.body(self.conn, self._original, side)
+            is_held = view.digest is not None and view.size_bytes <= _HELD_BYTES
+            found = self._bodies[side] = _Held(view.read()) if is_held else view
+        return found
 
     def masked(
         self,
@@ -52,6 +77,17 @@ class Captured:
         if self._mask is None:
             return data
         return self._mask.message("response", 0, data.encode(), []).decode(errors="replace")
+
+
+class _Held:
+    """A short body in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.size_bytes = len(data)
+        self._data = data
+
+    def stream(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        yield self._data[start:stop]
 
 
 def _scanned(body: Body, pieces: Iterable[bytes], cuts: list[Cut]) -> Iterator[bytes]:

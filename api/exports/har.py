@@ -22,10 +22,11 @@ import msgspec
 from addons.redaction import Redactor
 from api.exports import har_bodies, har_frames, har_heads, har_times
 from api.exports.captured import Captured, Mask
-from storage import traffic
+from storage import database, traffic
 from storage.records import Cut, Entry, Gap, Session
 
 _GATHERED_BYTES = 1 << 16
+_AT_ONCE_BYTES = 1 << 18  # bodies of an entry that is made in one go
 _encode = msgspec.json.encode
 
 
@@ -52,9 +53,23 @@ def _document(conn: sqlite3.Connection, session: Session, mask: Mask | None) -> 
     separator = b"\n"
     for entry in traffic.each(conn, session.id):
         yield separator
-        yield from _entry(Captured(conn, entry, mask))
+        if _is_small(entry):
+            # A statement that takes no lock of its own costs a third less. Nothing is given out
+            # meanwhile: a client that reads slowly would keep the snapshot open.
+            with database.snapshot(conn):
+                made = b"".join(_entry(Captured(conn, entry, mask)))
+            yield made
+        else:
+            yield from _entry(Captured(conn, entry, mask))
         separator = b",\n"
     yield b"]}}\n"
+
+
+def _is_small(entry: Entry) -> bool:
+    """Whether it takes little memory, however its bodies are coded."""
+    heads = (*entry.request_headers, *(entry.response_headers or ()))
+    is_coded = any(name.lower() == b"content-encoding" for name, _ in heads)
+    return not is_coded and entry.request_bytes + entry.response_bytes <= _AT_ONCE_BYTES
 
 
 def _entry(captured: Captured) -> Iterator[bytes]:

@@ -22,15 +22,15 @@ def of(captured: Captured) -> Iterator[bytes]:
     if captured.entry.kind == "websocket":
         yield b',"_webSocketMessages":['
         separator = b""
-        for frame in _frames(captured):
+        for frame in _frames(captured, _page(captured)):
             yield separator
             yield from _message(captured, frame)
             separator = b",\n"
         yield b"]"
-    elif _has_clocked_events(captured):
+    elif _may_have_clocked_events(captured) and (first := _page(captured)):
         yield b',"_eventSourceMessages":['
         separator = b""
-        for event in _events(captured):
+        for event in _events(captured, first):
             yield separator + event
             separator = b",\n"
         yield b"]"
@@ -65,9 +65,9 @@ def _message_pieces(captured: Captured, frame: Frame) -> Iterator[bytes]:
 # --- server-sent events --------------------------------------------------------------------------
 
 
-def _has_clocked_events(captured: Captured) -> bool:
+def _may_have_clocked_events(captured: Captured) -> bool:
     """
-    Whether the events can be told with their times.
+    Whether the events can be told with their times, if there are any.
 
     If not, the key is left out: DevTools then take the events out of the body themselves.
     """
@@ -76,14 +76,14 @@ def _has_clocked_events(captured: Captured) -> bool:
         return False
     if any(cut.part == "response-body" and cut.kind in _HIDING for cut in captured.cuts):
         return False  # of text that stands beside its chunks their places are not known
-    return Decoder(_coding(captured)).known and next(_frames(captured), None) is not None
+    return Decoder(_coding(captured)).known
 
 
-def _events(captured: Captured) -> Iterator[bytes]:
+def _events(captured: Captured, first: list[Frame]) -> Iterator[bytes]:
     decoder, events = Decoder(_coding(captured)), sse.Decoder()
     offset_ns = 0
     try:
-        for offset_ns, chunk in _chunks(captured):
+        for offset_ns, chunk in _chunks(captured, first):
             for event in events.feed(decoder.feed(chunk)):
                 yield _event(captured, offset_ns, event)
     except strings.UNREADABLE:
@@ -103,11 +103,11 @@ def _event(captured: Captured, offset_ns: int, event: sse.Event) -> bytes:
     )
 
 
-def _chunks(captured: Captured) -> Iterator[tuple[int, bytes]]:
+def _chunks(captured: Captured, first: list[Frame]) -> Iterator[tuple[int, bytes]]:
     """The chunks of the answer with their times, going through its body once."""
-    stream = traffic.body(captured.conn, captured.entry, "response").stream()
+    stream = captured.body("response").stream()
     held, at = b"", 0
-    for frame in _frames(captured):
+    for frame in _frames(captured, first):
         while len(held) - at < frame.size_bytes and (block := next(stream, None)) is not None:
             held, at = held[at:] + block, 0
         yield frame.offset_ns, held[at : at + frame.size_bytes]
@@ -118,10 +118,14 @@ def _coding(captured: Captured) -> bytes | None:
     return har_heads.joined(captured.entry.response_headers or (), b"content-encoding")
 
 
-def _frames(captured: Captured) -> Iterator[Frame]:
+def _frames(captured: Captured, page: list[Frame]) -> Iterator[Frame]:
+    """All frames; `page` holds the first of them."""
+    while page:
+        yield from page
+        page = _page(captured, page[-1].number) if len(page) == _PAGE else []
+
+
+def _page(captured: Captured, after: int | None = None) -> list[Frame]:
     entry = captured.entry
     side: Side | None = None if entry.kind == "websocket" else "response"
-    after: int | None = None
-    while page := traffic.frames(captured.conn, entry.id, side=side, after=after, limit=_PAGE):
-        yield from page
-        after = page[-1].number
+    return traffic.frames(captured.conn, entry.id, side=side, after=after, limit=_PAGE)

@@ -51,7 +51,7 @@ def iso(unix_ns: int) -> str:
     """A moment in UTC, to the microsecond."""
     seconds, nanoseconds = divmod(unix_ns, 1_000_000_000)
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds // 1000:06d}Z"
+    return f"{moment.isoformat()[:19]}.{nanoseconds // 1000:06d}Z"
 
 
 def unix_seconds(entry: Entry, offset_ns: int) -> float:

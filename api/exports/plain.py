@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 from addons.framing.codings import Decoder
 from api.exports import har_heads
-from api.exports.captured import Captured
-from storage import bodies, traffic
-from storage.bodies import BodyView
+from api.exports.captured import Captured, Stored
+from storage import bodies
 from storage.records import Side
 
 _HELD_BYTES = 1 << 20  # a plain body up to here is made once and held; a longer one is made again
@@ -29,9 +28,9 @@ class Plain:
         self._captured = captured
         self._side: Side = side
         self._coding = har_heads.joined(headers, b"content-encoding")
-        self._stored = traffic.body(captured.conn, entry, side)
+        self._stored = captured.body(side)
         self._stop: int | None = None  # where the coding of the stored bytes was cut off
-        self._kept: BodyView | None = None  # the cut text that stands for the coded bytes
+        self._kept: Stored | None = None  # the cut text that stands for the coded bytes
         self._is_raw = False  # its coding cannot be undone
         self.comment: str | None = None
         self._find_cut()

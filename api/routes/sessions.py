@@ -1,6 +1,6 @@
 """
-Capture sessions: seed document 002, exactly, with `total` in the list, and in a session with its
-`origin` and what was understood of it.
+Capture sessions: seed document 002, exactly, with `total` in the list and pages of it, and in a
+session with its `origin` and what was understood of it.
 
 Where the document is silent: an absent key leaves a property as it is, a null or blank name asks
 for the automatic one, unknown keys are ignored. `{id}` may be a unique prefix of 4 characters or
@@ -13,14 +13,16 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Router, delete, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
+from api import cursors
 from api.access import Reach
 from api.answers import figures
 from api.answers.figures import KnownCost, KnownTokens
 from api.errors import ApiError, documented
 from api.routes.openapi import OptionalBody
+from api.routes.parameters import After
 from storage import sessions, traffic, understanding
 from storage.errors import NotFound
 from storage.projects import public_id
@@ -30,6 +32,7 @@ from storage.understanding import Understanding
 # An agent that was silent for so long is taken to have ended (the same as for SessionEnd).
 _AGENT_SILENCE_NS = 15 * 60 * 1_000_000_000
 _LATEST = 20
+_PAGE = 50
 
 UnixMs = Annotated[int, Meta(description="Unix time in milliseconds")]
 
@@ -71,10 +74,14 @@ class SessionBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
-    """All sessions, newest first."""
+    """Sessions, newest first. `total` counts all; `next` is there where a page was asked for."""
 
     sessions: list[SessionBody]
     total: int
+    next: (
+        Annotated[str | None, Meta(description="The `after` of the next page; null: the last")]
+        | UnsetType
+    ) = UNSET
 
 
 class SessionCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -131,13 +138,23 @@ def shown(conn: sqlite3.Connection, session: Session) -> SessionBody:
     return body_of(session, found.get(session.id, understanding.NOTHING))
 
 
-def all_shown(conn: sqlite3.Connection) -> list[SessionBody]:
+def all_shown(conn: sqlite3.Connection) -> SessionList:
     """All sessions, newest first; two queries, whatever their number."""
-    known = understanding.of_sessions(conn)
-    return [
-        body_of(session, known.get(session.id, understanding.NOTHING))
-        for session in sessions.list_all(conn)
-    ]
+    found = _shown(sessions.list_all(conn), understanding.of_sessions(conn))
+    return SessionList(sessions=found, total=len(found))
+
+
+def page_shown(conn: sqlite3.Connection, after: sessions.Place | None, limit: int) -> SessionList:
+    """Some of them."""
+    page = sessions.page(conn, after=after, limit=limit)
+    known = understanding.of_sessions(conn, among=[session.id for session in page.sessions])
+    return SessionList(
+        sessions=_shown(page.sessions, known), total=page.total, next=cursors.encode(page.next)
+    )
+
+
+def _shown(found: list[Session], known: dict[str, Understanding]) -> list[SessionBody]:
+    return [body_of(session, known.get(session.id, understanding.NOTHING)) for session in found]
 
 
 def find(conn: sqlite3.Connection, session_id: str) -> Session:
@@ -150,13 +167,21 @@ def find(conn: sqlite3.Connection, session_id: str) -> Session:
 
 @get(
     operation_id="listSessions",
-    summary="List all sessions",
+    summary="List all sessions, or a page of them",
     responses=documented(),
-    sync_to_thread=False,
 )
-def list_sessions(access: Reach) -> SessionList:
-    found = all_shown(access.read())
-    return SessionList(sessions=found, total=len(found))
+async def list_sessions(
+    access: Reach,
+    limit: Annotated[
+        int | None, QueryParameter(ge=1, le=500, description="Of a page; without it all")
+    ] = None,
+    after: After = None,
+) -> SessionList:
+    place = cursors.decode(after, tuple[int, str])
+    if limit is None and place is None:
+        return await access.in_thread(all_shown)
+    # A page is read off an index.
+    return page_shown(access.read(), place, limit or _PAGE)
 
 
 @get(

@@ -13,7 +13,8 @@ from api.errors import documented
 from api.routes import sessions
 from api.routes.parameters import After, ConversationId, Limit, SessionId
 from storage import conversations
-from storage.tasks import Query, Status
+from storage.decoded import TaskStatus
+from storage.tasks import Query
 
 
 @get(
@@ -25,7 +26,7 @@ async def list_tasks(
     access: Reach,
     session_id: SessionId = None,
     conversation_id: ConversationId = None,
-    status: Annotated[Status | None, QueryParameter(required=False)] = None,
+    status: Annotated[TaskStatus | None, QueryParameter(required=False)] = None,
     after: After = None,
     limit: Limit = 200,
 ) -> TaskPage:

@@ -25,10 +25,16 @@ if TYPE_CHECKING:
         TrafficFilter,
         TrafficPage,
     )
+    from cli.client.understood import Understood
 
 
 class Client(Protocol):
     """Raises NotFound and Conflict as storage does, StoreError if there is no answer."""
+
+    @property
+    def understood(self) -> "Understood":
+        """Conversations, messages, tool calls, tasks, projects."""
+        ...
 
     def list_sessions(self) -> list["Session"]:
         """Newest first."""

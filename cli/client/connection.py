@@ -56,6 +56,11 @@ class Connection:
         with self._answer(method, path, query, data) as answer:
             return self._decoded(kind, answer.read())
 
+    def tell(self, method: str, path: str) -> None:
+        """A call with nothing in it, whose answer says nothing either. Raises as `call`."""
+        with self._answer(method, path, None, None):
+            pass
+
     def upload[T](
         self, kind: type[T], path: str, file: Path, progress: Callable[[int, int], None]
     ) -> T:
@@ -86,6 +91,12 @@ class Connection:
         """The answer's body in pieces."""
         with self._answer("GET", path, query, None) as answer:
             while piece := answer.read(_PIECE_BYTES):
+                yield piece
+
+    def live(self, path: str, *, query: Query | None = None) -> Iterator[bytes]:
+        """The answer's body as it comes."""
+        with self._answer("GET", path, query, None) as answer:
+            while piece := answer.read1(_PIECE_BYTES):
                 yield piece
 
     @contextlib.contextmanager

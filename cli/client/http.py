@@ -17,6 +17,7 @@ from cli.client.shapes import (
     TrafficFilter,
     TrafficPage,
 )
+from cli.client.understood_http import HttpUnderstood
 from storage.records import Origin, Outcome, Side
 
 _TIMEOUT_S = 60.0  # a server may wait 30 s for a locked database
@@ -41,6 +42,7 @@ class HttpClient:
     ) -> None:
         self._server = Connection(url, token, timeout_s=timeout_s)
         self._again = (url, token)
+        self.understood = HttpUnderstood(self._server)
 
     def hasty(self) -> "HttpClient":
         """The same server, for somebody who does not wait."""
@@ -73,6 +75,14 @@ class HttpClient:
 
     def activate_session(self, session_id: str) -> Session:
         return self._server.call(Session, "POST", f"/api/sessions/{session_id}/activate")
+
+    def watch(self, about: str | None, since: int | None) -> Iterator[bytes]:
+        """Live events as an event stream, in pieces as they come, until the server ends it."""
+        return self._server.live("/api/live", query={"session": about, "since": since})
+
+    def end_run(self, session_id: str) -> None:
+        """The run that recorded into this session is over."""
+        self._server.tell("POST", f"/api/sessions/{session_id}/run-ended")
 
     def delete_session(self, session_id: str) -> None:
         self._server.call(dict, "DELETE", f"/api/sessions/{session_id}")

@@ -14,6 +14,7 @@ import msgspec
 
 from addons.background import Background
 from api import content, entries, imported, rebuilding
+from api.answers import figures
 from api.exports import captured, har
 from cli import client, importing, running
 from cli.client.http import HttpClient
@@ -27,14 +28,16 @@ from cli.client.shapes import (
     TrafficFilter,
     TrafficPage,
 )
+from cli.client.understood_local import LocalUnderstood
 from cli.settings import load
-from storage import health, records, sessions, traffic
+from storage import health, records, sessions, traffic, understanding
 from storage.datadir import DataDir
 from storage.errors import NotFound
 from storage.projection import keeping
 from storage.records import Origin, Side
 from storage.store import Store
 from storage.traffic import Query
+from storage.understanding import Understanding
 
 _SWEEP_S = 20.0
 _LOOK_S = 0.05
@@ -47,11 +50,14 @@ class LocalClient:
     def __init__(self, datadir: DataDir) -> None:
         self._datadir = datadir
         self._store = Store.reading(datadir)
+        self.understood = LocalUnderstood(self._store)
 
     def list_sessions(self) -> list[Session]:
         if not self._has_database():
             return []
-        return [_shape(session) for session in sessions.list_all(self._store.read())]
+        conn = self._store.read()
+        known = understanding.of_sessions(conn)
+        return [_shape(session, known.get(session.id)) for session in sessions.list_all(conn)]
 
     def find_session(self, text: str) -> Session:
         return session_of(self.list_sessions(), text)
@@ -181,10 +187,13 @@ class LocalClient:
 
     def _changed(self, change: Callable[[Store], records.Session]) -> Session:
         with Store.open(self._datadir.prepare()) as store:
-            return _shape(change(store))
+            changed = change(store)
+            known = understanding.of_sessions(store.read(), changed.id)
+            return _shape(changed, known.get(changed.id))
 
 
-def _shape(session: records.Session) -> Session:
+def _shape(session: records.Session, understood: Understanding | None) -> Session:
+    known = understood or understanding.NOTHING
     return Session(
         id=session.id,
         name=session.name,
@@ -195,6 +204,17 @@ def _shape(session: records.Session) -> Session:
         traffic_count=session.traffic_count,
         total_bytes=session.total_bytes,
         origin=session.origin,
+        summary=known.summary,
+        project=known.cwd,
+        agent=known.agent,
+        model=known.model,
+        conversation_count=known.conversations,
+        turn_count=known.figures.turns,
+        tool_call_count=known.figures.tool_calls,
+        input_tokens=known.figures.input_tokens,
+        output_tokens=known.figures.output_tokens,
+        cost_usd=figures.cost(known.figures.cost_usd),
+        unpriced_turns=known.figures.unpriced_turns,
     )
 
 

@@ -37,6 +37,17 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traffic_count: int
     total_bytes: int
     origin: Origin
+    summary: str | None = None  # first real prompt
+    project: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    conversation_count: int = 0
+    turn_count: int = 0
+    tool_call_count: int = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cost_usd: float | None = 0.0
+    unpriced_turns: int = 0
 
 
 class TrafficFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

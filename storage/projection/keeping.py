@@ -1,5 +1,6 @@
 """The set of projected tables that is read: made, renewed, swapped, and cleaned of what is gone."""
 
+import itertools
 import sqlite3
 
 import msgspec
@@ -9,7 +10,10 @@ from storage.projection import tables
 from storage.projection.writing import Tables
 from storage.records import Record
 
-LIVE, NEXT, OLD = "", "next_", "old_"
+LIVE, NEXT = "", "next_"
+OLD = "old_"  # and a number: several may wait to be removed
+
+_DROPPED = 100  # rows at a time
 
 
 class State(Record, frozen=True, kw_only=True):
@@ -52,8 +56,8 @@ def ensure(db: Database) -> None:
     if known is not None and known.version == tables.VERSION:
         return
     generation = (known.generation if known else 0) + 1
-    for prefix in (LIVE, NEXT, OLD):
-        tables.drop(db, prefix)
+    for prefix in (LIVE, NEXT):
+        _discard(db, prefix)
     tables.create(db, LIVE, generation)
     _set(db, State(version=tables.VERSION, generation=generation))
     _queue_all(db, LIVE)
@@ -71,7 +75,7 @@ def sets(db: Database) -> list[Tables]:
 def begin(db: Database, *, is_forced: bool) -> State:
     """Start a set beside the one that is read, with every entry that ended in its queue."""
     known = _known(db)
-    tables.drop(db, NEXT)
+    _discard(db, NEXT)
     tables.create(db, NEXT, known.generation + 1)
     _queue_all(db, NEXT)
     begun = State(
@@ -87,14 +91,13 @@ def begin(db: Database, *, is_forced: bool) -> State:
 
 def abandon(db: Database, result: str) -> None:
     """Throw the new set away; the old one stays as it is."""
-    tables.drop(db, NEXT)
+    _discard(db, NEXT)
     _set(db, msgspec.structs.replace(_known(db), is_building=False, result=result))
 
 
 def swap(db: Database, result: str) -> None:
     """Read the new set from now on; the old one waits for `drop_old`."""
-    tables.drop(db, OLD)
-    tables.rename(db, LIVE, OLD)
+    _discard(db, LIVE)
     tables.rename(db, NEXT, LIVE)
     _set(
         db,
@@ -105,15 +108,28 @@ def swap(db: Database, result: str) -> None:
 
 
 def has_old(conn: sqlite3.Connection) -> bool:
-    row = conn.execute(
-        "select 1 from sqlite_master where name = ?", [OLD + tables.NAMES[-1]]
-    ).fetchone()
-    return row is not None
+    """Whether there is something of a set that was swapped out or thrown away."""
+    return bool(_old(conn))
 
 
 def drop_old(db: Database) -> bool:
-    """Remove one table of the set that was swapped out; False: there is none."""
-    return tables.drop_one(db, OLD)
+    """Remove a little of the sets that were swapped out or thrown away; False: there is none."""
+    prefixes = _old(db.conn)
+    return bool(prefixes) and tables.drop_slice(db, prefixes[0], _DROPPED)
+
+
+def _discard(db: Database, prefix: str) -> None:
+    """Have a set removed in slices. Several may wait for that."""
+    taken = _old(db.conn)
+    free = (f"{OLD}{number}_" for number in itertools.count())
+    tables.rename(db, prefix, next(name for name in free if name not in taken))
+
+
+def _old(conn: sqlite3.Connection) -> list[str]:
+    rows = conn.execute(
+        "select name from sqlite_master where type = 'table' and name glob ?", [OLD + "[0-9]*"]
+    ).fetchall()
+    return sorted({OLD + name.removeprefix(OLD).partition("_")[0] + "_" for (name,) in rows})
 
 
 def _known(db: Database) -> State:
@@ -161,10 +177,13 @@ def requeue_session(db: Database, session_id: str) -> int:
 
 
 def _queue_all(db: Database, prefix: str) -> None:
+    """Every entry that ended, and the open sockets of which turns were put down already."""
     db.conn.execute(
         f"""
         insert into {prefix}unprojected (entry_id)
         select id from entries where outcome is not null and kind <> 'tunnel'
+        union
+        select e.id from turns t join entries e on e.id = t.entry_id where e.outcome is null
         on conflict do nothing
         """
     )

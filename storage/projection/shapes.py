@@ -118,6 +118,7 @@ class MessageRow(Row, kw_only=True):
     at_ns: int
     provider_id: str | None
     preview: str
+    injected: bytes
     content: bytes
 
 
@@ -149,6 +150,7 @@ class ToolCallRow(Row, kw_only=True):
     child: str | None = None
     spawn_digest: bytes | None = None
     spawn_name: str | None = None
+    subagent_type: str | None = None
     description: str | None = None
     command: str | None = None
     arguments: bytes = b"\x00"
@@ -186,6 +188,26 @@ class NoteRow(Row, kw_only=True):
     kind: str
     detail: str | None
     count: int
+
+
+class ShareRow(Row, kw_only=True):
+    """What one turn adds to its conversation's share of its session."""
+
+    session_id: str
+    conversation_id: str
+    turn_count: int = 0
+    prompt_count: int = 0  # the table counts them: a repeated attempt is no second prompt
+    message_count: int = 0
+    tool_call_count: int = 0
+    error_count: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float = 0.0
+    unmetered_turns: int = 0
+    unpriced_turns: int = 0
 
 
 class Sums(Row, kw_only=True):

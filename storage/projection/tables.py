@@ -13,7 +13,7 @@ a generation, for they stay with a table that is renamed.
 
 from sqlite_utils import Database
 
-VERSION = 1  # raised when the same bytes would give other rows
+VERSION = 2  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
@@ -23,12 +23,17 @@ NAMES = (
     "touches",
     "tasks",
     "notes",
+    "shares",
     "quarters",
     "days",
     "search",
     "unprojected",
     "stale",
 )
+
+# Where the rows of an FTS5 table lie (sqlite.org/fts5.html, section 9), and which of them can go
+# before it: without its averages and its structure it could not even be dropped.
+_SHADOWS = {"_data": "id > 10", "_idx": "true", "_docsize": "true"}
 
 _TABLES = (
     """
@@ -56,7 +61,7 @@ _TABLES = (
         failure_text    text,
         answer_id       text,              -- the provider's id of the answer
         previous_id     text,              -- Responses: the answer that this goes on from
-        is_unjoined     integer not null default 0,  -- 1: that answer is not known (yet)
+        is_unjoined     integer not null default 0,  -- 1: no turn before it gave that answer
         prompt          text,              -- the user's own words, if this turn is the first to
                                            -- carry them
         prompt_id       text,              -- the agent's id of one user turn
@@ -88,7 +93,9 @@ _TABLES = (
     "create index {g}turns_conversation on {p}turns (conversation_id, id)",
     "create index {g}turns_entry on {p}turns (entry_id)",
     "create index {g}turns_answer on {p}turns (answer_id) where answer_id is not null",
-    "create index {g}turns_unjoined on {p}turns (previous_id) where is_unjoined = 1",
+    "create index {g}turns_previous on {p}turns (previous_id) where previous_id is not null",
+    "create index {g}turns_prompts on {p}turns (conversation_id, session_id, asked_leaf) "
+    "where prompt is not null",
     "create index {g}turns_started on {p}turns (started_ns, id)",
     """
     create table {p}conversations (
@@ -137,6 +144,8 @@ _TABLES = (
     "create index {g}conversations_session on {p}conversations (session_id, first_turn)",
     "create index {g}conversations_newest on {p}conversations (last_turn)",
     "create index {g}conversations_parent on {p}conversations (parent_id, first_turn)",
+    "create index {g}conversations_spawn on {p}conversations (spawn_digest) "
+    "where spawn_digest is not null",
     "create index {g}conversations_key on {p}conversations (key)",
     "create index {g}conversations_cwd on {p}conversations (cwd, last_turn)",
     """
@@ -158,6 +167,8 @@ _TABLES = (
         at_ns           integer not null,  -- Unix time at which it passed
         provider_id     text,
         preview         text not null,     -- the first 200 signs of its text, in one line
+        injected        blob not null default x'90',  -- msgpack array: indices of the parts that
+                                           -- the agent put in beside what the user wrote
         content         blob not null      -- rows.pack of the parts
     ) strict
     """,
@@ -196,6 +207,7 @@ _TABLES = (
         child           text,              -- conversation that it started, by the result's word
         spawn_digest    blob,              -- of the task's text
         spawn_name      text,
+        subagent_type   text,              -- that the call asks for
         description     text,
         command         text,
         arguments       blob not null,     -- rows.squeeze of the text
@@ -249,6 +261,27 @@ _TABLES = (
     ) strict, without rowid
     """,
     """
+    create table {p}shares (               -- what of a conversation happened in a session
+        session_id      text not null,
+        conversation_id text not null,
+        turn_count      integer not null,  -- all as in conversations
+        prompt_count    integer not null,
+        message_count   integer not null,
+        tool_call_count integer not null,
+        error_count     integer not null,
+        input_tokens    integer not null,
+        output_tokens   integer not null,
+        cache_read_tokens  integer not null,
+        cache_write_tokens integer not null,
+        reasoning_tokens   integer not null,
+        cost_usd        real not null,
+        unmetered_turns integer not null,
+        unpriced_turns  integer not null,
+        primary key (session_id, conversation_id)
+    ) strict, without rowid
+    """,
+    "create index {g}shares_conversation on {p}shares (conversation_id)",
+    """
     create table {p}quarters (             -- sums per quarter of an hour, UTC
         quarter         integer not null,  -- Unix time / 900 s
         conversation_id text not null,
@@ -300,24 +333,36 @@ def create(db: Database, prefix: str, generation: int) -> None:
 
 
 def rename(db: Database, prefix: str, to: str) -> None:
-    """Give a whole set another prefix, which must be free."""
-    for name in NAMES:
-        db.execute(f"alter table {prefix}{name} rename to {to}{name}")
+    """Give a set, or what there is of it, another prefix, which must be free."""
+    for name in names(db, prefix):
+        db.execute(f"alter table {name} rename to {to}{name.removeprefix(prefix)}")
 
 
-def drop_one(db: Database, prefix: str) -> bool:
-    """Remove one table of a set; False: nothing is left of it."""
-    for name in NAMES:
-        row = db.execute(
-            "select 1 from sqlite_master where type = 'table' and name = ?", [prefix + name]
-        ).fetchone()
-        if row:
-            db.execute(f"drop table {prefix}{name}")
-            return True
-    return False
+def names(db: Database, prefix: str) -> list[str]:
+    """Names of the tables of a set, whatever there is of it."""
+    rows = db.execute("select name from sqlite_master where type = 'table'").fetchall()
+    known = {name for (name,) in rows}
+    return [prefix + name for name in NAMES if prefix + name in known]
 
 
-def drop(db: Database, prefix: str) -> None:
-    """Remove a set of tables, whatever there is of it."""
-    for name in NAMES:
-        db.execute(f"drop table if exists {prefix}{name}")
+def drop_slice(db: Database, prefix: str, rows: int) -> bool:
+    """
+    Remove some rows of a set, or a table that is empty; False: nothing is left of it.
+
+    A whole table at once would be one long transaction: its pages are overwritten.
+    """
+    found = names(db, prefix)
+    if not found:
+        return False
+    name = found[0]
+    parts = _SHADOWS if name == f"{prefix}search" else {"": "true"}
+    if not any(_delete_some(db, name + part, where, rows) for part, where in parts.items()):
+        db.execute(f"drop table {name}")
+    return True
+
+
+def _delete_some(db: Database, name: str, where: str, rows: int) -> bool:
+    columns = db.execute(f"pragma table_info({name})").fetchall()
+    key = ", ".join(column for _, column, _, _, _, place in columns if place)
+    some = f"select {key} from {name} where {where} limit {rows}"
+    return bool(db.execute(f"delete from {name} where ({key}) in ({some})").rowcount)

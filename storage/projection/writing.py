@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
+from storage.decoded import Part
 from storage.projection import rows
 from storage.projection.shapes import (
     ConversationRow,
     MessageRow,
     NoteRow,
     Row,
+    ShareRow,
     Sums,
     TaskRow,
     ToolCallRow,
@@ -58,26 +60,27 @@ class Tables:
     def put_notes(self, notes: Iterable[NoteRow]) -> None:
         self._put("notes", notes)
 
-    def answer(self, wire: str, answer_id: str) -> tuple[str, str | None] | None:
-        """Conversation and last message of the (first) turn that gave this answer."""
+    def forget_notes(self, turn_id: str, kind: str) -> None:
+        sql = f"delete from {self.prefix}notes where turn_id = ? and kind = ?"
+        self._conn.execute(sql, [turn_id, kind])
+
+    def answer(self, wire: str, answer_id: str, before: str) -> tuple[str, str | None] | None:
+        """Conversation and last message of the first turn that gave this answer before a turn."""
         row: tuple[str, str | None] | None = self._conn.execute(
             f"""
             select conversation_id, leaf from {self.prefix}turns
-            where answer_id = ? and wire = ? order by id limit 1
+            where answer_id = ? and wire = ? and id < ? order by id limit 1
             """,
-            [answer_id, wire],
+            [answer_id, wire, before],
         ).fetchone()
         return row
 
-    def unjoined(self, answer_id: str) -> list[str]:
-        """Conversations of turns that go on from this answer and did not know it."""
-        found = self._conn.execute(
-            f"""
-            select distinct conversation_id from {self.prefix}turns
-            where previous_id = ? and is_unjoined = 1
-            """,
-            [answer_id],
-        ).fetchall()
+    def going_on(self, answer_id: str, after: str = "") -> list[str]:
+        """Conversations of the turns behind `after` that go on from this answer."""
+        sql = f"""
+            select distinct conversation_id from {self.prefix}turns where previous_id = ? and id > ?
+        """
+        found = self._conn.execute(sql, [answer_id, after]).fetchall()
         return [conversation for (conversation,) in found]
 
     # --- conversations ---------------------------------------------------------------------------
@@ -127,16 +130,18 @@ class Tables:
         cursor = self._conn.execute(_insert(MessageRow, self.prefix + "messages"), _values(row))
         self._index(cursor.lastrowid or 0, _words(row.content))
 
-    def move_message(self, row: MessageRow) -> None:
-        """An earlier turn holds this message: its words count from now on."""
+    def move_message(self, row: MessageRow) -> tuple[Part, ...]:
+        """An earlier turn holds this message: its words count from now on. What stood there."""
         number, content = self._conn.execute(
             f"select number, content from {self.prefix}messages where id = ?", [row.id]
         ).fetchone()
         self._conn.execute(_update(MessageRow, self.prefix + "messages"), _values(row))
-        before, text = _words(content), _words(row.content)
+        parts = rows.unpack(content)
+        before, text = rows.words(parts), _words(row.content)
         if before != text:
             self._unindex(number, before)
             self._index(number, text)
+        return parts
 
     def _index(self, number: int, text: str) -> None:
         if text:
@@ -187,16 +192,45 @@ class Tables:
         self._conn.execute(sql, [conversation_id])
         self._put("tasks", found)
 
+    def add_share(self, row: ShareRow) -> None:
+        """Add to a conversation's share of a session, and count the prompts in it."""
+        adding = _adding(ShareRow.__struct_fields__[2:])
+        statement = _insert(ShareRow, self.prefix + "shares")
+        self._conn.execute(
+            f"{statement} on conflict (session_id, conversation_id) do update set {adding}",
+            _values(row),
+        )
+        self._conn.execute(
+            f"""
+            update {self.prefix}shares set prompt_count = (
+                select count(distinct coalesce(asked_leaf, id)) from {self.prefix}turns t
+                where t.conversation_id = shares.conversation_id
+                    and t.session_id = shares.session_id and t.prompt is not null
+            ) where session_id = ? and conversation_id = ?
+            """.replace("shares.", f"{self.prefix}shares."),
+            [row.session_id, row.conversation_id],
+        )
+
+    def prompts(self, conversation_id: str) -> int:
+        """How often the user spoke; attempts of one request are one."""
+        (count,) = self._conn.execute(
+            f"""
+            select count(distinct coalesce(asked_leaf, id)) from {self.prefix}turns
+            where conversation_id = ? and prompt is not null
+            """,
+            [conversation_id],
+        ).fetchone()
+        return int(count)
+
+    def session_of(self, turn_id: str) -> str | None:
+        sql = f"select session_id from {self.prefix}turns where id = ?"
+        row = self._conn.execute(sql, [turn_id]).fetchone()
+        return row[0] if row else None
+
     def count(self, quarter: int, conversation_id: str, model: str, sums: Sums) -> None:
         """Add to the counters of a quarter of an hour, and to those of its day."""
         names = Sums.__struct_fields__
-        # Rounded, so that the order of adding does not show in the last digits.
-        adding = ", ".join(
-            f"{name} = round({name} + excluded.{name}, 9)"
-            if name == "cost_usd"
-            else f"{name} = {name} + excluded.{name}"
-            for name in names
-        )
+        adding = _adding(names)
         self._conn.execute(
             f"""
             insert into {self.prefix}quarters (quarter, conversation_id, model, {", ".join(names)})
@@ -235,24 +269,62 @@ class Tables:
     def forget_entry(self, entry_id: str) -> None:
         """Take an entry's turns away; what hangs on their conversations is removed with `stale`."""
         self.done(entry_id)
+        # An entry that could not be read has a note and no turn.
+        self.db.execute(
+            f"delete from {self.prefix}notes where turn_id > ? and turn_id < ?",
+            [f"{entry_id}.", f"{entry_id}/"],
+        )
         found = self.db.execute(
-            f"select id, conversation_id from {self.prefix}turns where entry_id = ?", [entry_id]
+            f"select id, conversation_id, answer_id from {self.prefix}turns where entry_id = ?",
+            [entry_id],
         ).fetchall()
-        for turn_id, conversation_id in found:
+        for turn_id, conversation_id, answer_id in found:
             self.make_stale(conversation_id)
-            self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
+            for other in self.going_on(answer_id) if answer_id is not None else ():
+                self.make_stale(other)
             self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
 
     def make_stale(self, conversation_id: str) -> None:
-        """Have a conversation removed, and made again from the entries that still hold turns."""
-        self.db.execute(
-            f"insert into {self.prefix}stale (conversation_id) values (?) on conflict do nothing",
+        """
+        Have a conversation removed, and made again from the entries that still hold turns.
+
+        So are those that go on from its answers, its subagents, and those that the same task was
+        given to: where their messages stand, and which call started them, depends on it.
+        """
+        left = [conversation_id]
+        while left:
+            one = left.pop()
+            cursor = self.db.execute(
+                f"insert into {self.prefix}stale (conversation_id) values (?) "
+                "on conflict do nothing",
+                [one],
+            )
+            left += self._behind(one) if cursor.rowcount else ()
+
+    def _behind(self, conversation_id: str) -> list[str]:
+        """Other conversations of which rows depend on this one's."""
+        conversations, turns = f"{self.prefix}conversations", f"{self.prefix}turns"
+        found = self.db.execute(
+            f"""
+            select t.conversation_id from {turns} a join {turns} t on t.previous_id = a.answer_id
+            where a.conversation_id = ?1 and t.conversation_id <> ?1
+            union
+            select id from {conversations} where parent_id = ?1 and id <> ?1
+            union
+            select c.id from {conversations} c join {conversations} this
+            on c.spawn_digest = this.spawn_digest and c.session_id = this.session_id
+            where this.id = ?1 and c.id <> ?1 and c.is_subagent = 1
+            """,
             [conversation_id],
-        )
+        ).fetchall()
+        return [other for (other,) in found]
 
     def stale(self) -> list[str]:
-        found = self.db.execute(f"select conversation_id from {self.prefix}stale").fetchall()
-        return [conversation_id for (conversation_id,) in found]
+        sql = f"select conversation_id from {self.prefix}stale"
+        return [conversation_id for (conversation_id,) in self.db.execute(sql).fetchall()]
+
+    def has_stale(self) -> bool:
+        return self.db.execute(f"select 1 from {self.prefix}stale limit 1").fetchone() is not None
 
     def remove_slice(self, conversation_id: str) -> bool:
         """Remove some rows of a stale conversation; False when it is gone and its turns queued."""
@@ -268,11 +340,13 @@ class Tables:
                 self._unindex(number, _words(content))
                 self.db.execute(f"delete from {self.prefix}messages where number = ?", [number])
             return True
-        for name in ("touches", "tool_calls", "tasks", "quarters", "days"):
+        for name in ("touches", "tool_calls", "tasks", "shares", "quarters", "days"):
             self.db.execute(
                 f"delete from {self.prefix}{name} where conversation_id = ?", [conversation_id]
             )
         self.db.execute(f"delete from {self.prefix}conversations where id = ?", [conversation_id])
+        for other in self._behind(conversation_id):  # those that joined since it is stale
+            self.make_stale(other)
         self._requeue(conversation_id)
         self.db.execute(
             f"delete from {self.prefix}stale where conversation_id = ?", [conversation_id]
@@ -328,6 +402,16 @@ class Tables:
             msgspec.convert(dict(zip(columns, row, strict=True)), shape, strict=False)
             for row in found
         ]
+
+
+def _adding(names: Sequence[str]) -> str:
+    """Rounded, so that the order of adding does not show in the last digits."""
+    return ", ".join(
+        f"{name} = round({name} + excluded.{name}, 9)"
+        if name == "cost_usd"
+        else f"{name} = {name} + excluded.{name}"
+        for name in names
+    )
 
 
 def _words(content: bytes) -> str:

@@ -101,7 +101,11 @@ def test_of_an_unknown_coding_nothing_can_be_looked_into(house):
     entry = house.one(
         har(har_entry(answer_headers=[("content-encoding", "aes")], content=content(TEXT)))
     )
-    assert (house.body(entry), entry.marks, entry.response_bytes) == (TEXT.encode(), ("unscanned",), 26)
+    assert (house.body(entry), entry.marks, entry.response_bytes) == (
+        TEXT.encode(),
+        ("unscanned",),
+        26,
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\xff\xfe\xfd", bytes(range(256)) * 9])

@@ -137,7 +137,7 @@ def test_two_at_once_land_in_two_sessions(stack, provider, run_agent):
         assert stored_calls(stack, session["id"], other) == []
 
 
-@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "qwen", "opencode"])
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "qwen", "opencode", "aider"])
 def test_base_url_mode_needs_no_authority(stack, provider, run_agent, name):
     agent = BY_NAME[name]
     if name == "qwen":

@@ -47,7 +47,8 @@ def test_every_command_says_what_it_does_and_every_option_what_for():
 
 def test_the_commands_of_the_readme_are_there():
     assert set(wirescribe.commands) == {
-        "up", "run", "env", "sessions", "traffic", "har", "import", "proxy", "serve", "ca", "doctor",
+        "up", "run", "env", "conversations", "messages", "tools", "tasks", "projects", "sessions",
+        "tail", "traffic", "har", "import", "proxy", "serve", "ca", "rebuild", "doctor",
     }  # fmt: skip
 
 

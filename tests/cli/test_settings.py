@@ -49,6 +49,7 @@ def test_every_key_of_the_file_has_a_variable(datadir):
         "WIRESCRIBE_CAPTURE_AUTOMATIC": "false",
         "WIRESCRIBE_DISK_MIN_FREE_MB": "3",
         "WIRESCRIBE_SPOOL_MAX_GB": "0.5",
+        "WIRESCRIBE_LIVE_IDLE_MINUTES": "1.5",
     }
     changed = msgspec.to_builtins(settings.load(datadir, {}, variables))
     defaults = msgspec.to_builtins(Settings())

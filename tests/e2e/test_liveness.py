@@ -4,7 +4,9 @@ import asyncio
 import queue
 import threading
 
+import msgspec
 import pytest
+from websockets.sync.client import connect
 
 from tests.e2e.conftest import HOST
 from tests.e2e.stack import Stack
@@ -68,3 +70,41 @@ def test_an_upload_passes_as_it_comes(stack, provider):
         answer = client.post(f"https://{HOST}/live/upload", content=chunks())
 
     assert answer.content == b"done"
+
+
+def test_a_tool_call_is_told_before_its_answer_ends(stack, provider):
+    """The provider ends its answer only when the tool call came over `/ws`."""
+    came = threading.Event()
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
+    delta = {"type": "input_json_delta", "partial_json": '{"command":"ls"}'}
+    events = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": call},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+    ]
+
+    async def handler(request, reply):
+        await request.read()
+        await reply.head(200, [("content-type", "text/event-stream")])
+        for event in events:
+            await reply.chunk(b"data: %b\n\n" % msgspec.json.encode(event))
+        assert await asyncio.to_thread(came.wait, 20)
+        await reply.end()
+
+    provider.handle("/live/v1/messages", handler)
+    stack.session()
+    url = f"ws://127.0.0.1:{stack.api_port}/ws?since=0"
+    body = {"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "go"}]}
+    with (
+        stack.agent() as client,
+        connect(url, proxy=None) as socket,
+        client.stream("POST", f"https://{HOST}/live/v1/messages", json=body) as answer,
+    ):
+        hook = {}
+        while hook.get("hook_event_name") != "PreToolUse":
+            hook = msgspec.json.decode(socket.recv(timeout=20))
+        came.set()
+        answer.read()
+    assert (hook["tool_name"], hook["tool_input"]) == ("Bash", {"command": "ls"})

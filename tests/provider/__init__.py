@@ -21,9 +21,11 @@ agent CLIs. Anything else is answered 404 and has kind "unknown" in `provider.re
 
 **What it answers** to a model call is chosen by a keyword in the user's last text,
 `SCENARIO:keyword[:argument]` (module scenarios): hello (the default: `GREETING`), thinking,
-tool, parallel, turns:N, subagent, slow:MS, big:CHARACTERS, coded:gzip|br|zstd, error400, and
-error429, error500, error529, reset, cut, which happen to the first call with that very prompt,
-while the next call with it succeeds (so put a word of your own into prompts that run at once).
+tool, parallel, turns:N, subagent, tour (all that agents do with tools), slow:MS,
+big:CHARACTERS, coded:gzip|br|zstd, error400, and error429, error500, error529, reset, cut,
+heavy, which happen to the first call with that very prompt, while the next call with it succeeds
+(so put a word of your own into prompts that run at once). A request for a summary gets one.
+`ACCIDENT:error529:0` or `ACCIDENT:cut:2` beside a scenario happens once in that round of it.
 `provider.scripts.script = function` is asked before them: `(Ask) -> Plan | None`.
 
 **Anything else** is a handler of your own:
@@ -57,7 +59,7 @@ from .raw import seeded
 from .records import Answered, Chunk, Exchange, Headers, Message, Usage
 from .reply import Reply
 from .request import Handler, Request
-from .scenarios import GREETING, SCENARIOS, SUBAGENT_GREETING
+from .scenarios import GREETING, SCENARIOS, SUBAGENT_GREETING, SUMMARY
 from .server import Provider, running
 from .websocket import SocketClosed, WebSocket
 from .wire import ClientLeft
@@ -66,6 +68,7 @@ __all__ = [
     "GREETING",
     "SCENARIOS",
     "SUBAGENT_GREETING",
+    "SUMMARY",
     "Answered",
     "Ask",
     "Call",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import msgspec
 
 from . import deliver
-from .model import Json, answered, listed, objects, planned, refused, side_call
-from .plan import Ask, Call, Plan, Text, Thinking, Tool, own_words, pieces
+from .model import Json, answered, compacts, listed, objects, planned, refused, side_call
+from .plan import Ask, Call, Plan, Summary, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
 from .request import Request
@@ -73,6 +73,7 @@ def parse(body: Json, size: int = 0) -> Ask:
         tools=[_tool(tool) for tool in objects(body.get("tools"))],
         schema=schema,
         aside=side_call(body.get("system")),
+        compacts=bool(said) and compacts(said[-1].get("content")),
         request_bytes=size,
     )
 
@@ -103,7 +104,7 @@ def _blocks(plan: Plan) -> Iterator[Json]:
             case Thinking(text=text):
                 signature = new_id("Er", 84)
                 yield {"type": "thinking", "thinking": text, "signature": signature}
-            case Text(text=text):
+            case Text(text=text) | Summary(text=text):
                 yield {"type": "text", "text": text}
             case Call(tool=tool, arguments=arguments):
                 call = {"type": "tool_use", "id": new_id("toolu_01"), "name": tool.name}

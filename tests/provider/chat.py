@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import msgspec
 
 from . import deliver, responses
-from .model import Json, answered, listed, objects, planned, refused, side_call
-from .plan import Ask, Call, Plan, Text, Thinking, Tool, own_words, pieces
+from .model import Json, answered, compacts, listed, objects, planned, refused, side_call
+from .plan import Ask, Call, Plan, Summary, Text, Thinking, Tool, own_words, pieces
 from .records import Usage
 from .reply import Reply
 from .request import Request
@@ -56,6 +56,7 @@ def parse(body: Json, size: int = 0) -> Ask:
         tools=[tool(entry.get("function") or {}) for entry in objects(body.get("tools"))],
         schema=wanted.get("schema"),
         aside=any(side_call(content) for content in system),
+        compacts=bool(said) and compacts(said[-1].get("content")),
         request_bytes=size,
     )
 
@@ -91,8 +92,8 @@ def _chunks(head: Json, plan: Plan, calls: list[Json], usage: Usage | None) -> I
 
     yield chunk({"role": "assistant", "content": ""})
     for part in plan.parts:
-        if isinstance(part, Text | Thinking):
-            key = "content" if isinstance(part, Text) else "reasoning_content"
+        if isinstance(part, Text | Summary | Thinking):
+            key = "reasoning_content" if isinstance(part, Thinking) else "content"
             for piece in pieces(part.text):
                 yield chunk({key: piece})
     for call in calls:

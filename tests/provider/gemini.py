@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import msgspec
 
 from . import deliver
-from .model import Json, answered, objects, planned, refused
-from .plan import Ask, Call, Part, Plan, Text, Thinking, Tool, own_words, pieces
+from .model import Json, answered, compacts, objects, planned, refused
+from .plan import Ask, Call, Part, Plan, Summary, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
 from .request import Request
@@ -77,6 +77,7 @@ def parse(body: Json, model: str, stream: bool, size: int = 0) -> Ask:
         steps=sum(_is_calling(content) for content in said[at + 1 :]),
         tools=[_tool(function) for function in declared],
         schema=config.get("responseJsonSchema") or config.get("responseSchema"),
+        compacts=bool(said) and compacts(objects(said[-1].get("parts"))),
         request_bytes=size,
     )
 
@@ -110,7 +111,7 @@ def _split(part: Part, stream: bool) -> Iterator[Json]:
     match part:
         case Thinking(text=text):
             yield {"text": text, "thought": True}
-        case Text(text=text):
+        case Text(text=text) | Summary(text=text):
             for piece in pieces(text) if stream else [text]:
                 yield {"text": piece}
         case Call(tool=tool, arguments=arguments):

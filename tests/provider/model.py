@@ -12,6 +12,18 @@ type Json = dict  # decoded JSON of foreign shape; the values are whatever was s
 # System prompts of calls that an agent makes beside the conversation.
 _ASIDES = ("You are a title generator", "managed memory extraction", "Generate a concise, sentence")
 
+# What a request for a summary says: Claude Code, Gemini CLI (twice), Qwen Code, opencode, Codex
+# with a provider that is not OpenAI, Copilot CLI.
+_COMPACTIONS = (
+    ("CRITICAL: Respond with TEXT ONLY", "summary"),
+    ("reason in your scratchpad", "<state_snapshot>"),
+    ("Critically evaluate the <state_snapshot>",),
+    ("produce the <state_snapshot> XML",),
+    ("Create a new anchored summary",),
+    ("CONTEXT CHECKPOINT COMPACTION",),
+    ("Please create a detailed summary of the conversation so far",),
+)
+
 
 def objects(value: object) -> list[Json]:
     """The objects of a JSON list; anything else is an empty list."""
@@ -27,6 +39,12 @@ def side_call(system: object) -> bool:
     """Whether the system prompt is that of a call beside the conversation."""
     text = "".join(str(block.get("text", "")) for block in listed(system))
     return any(mark in text for mark in _ASIDES)
+
+
+def compacts(last: object) -> bool:
+    """Whether the last text of a request asks for a summary of the history."""
+    text = "\n".join(str(block.get("text", "")) for block in listed(last))
+    return any(all(mark in text for mark in marks) for marks in _COMPACTIONS)
 
 
 def planned(request: Request, ask: Ask) -> Plan:
@@ -48,7 +66,15 @@ def answered(
 ) -> None:
     """Put the answer on the exchange's record."""
     answer = Answered(
-        wire=ask.wire, id=answer_id, model=ask.model, text=plan.text, tool_calls=calls, usage=usage
+        wire=ask.wire,
+        id=answer_id,
+        model=ask.model,
+        text=plan.text,
+        tool_calls=calls,
+        arguments=[call.arguments for call in plan.calls],
+        usage=usage,
+        prompt=ask.prompt,
+        accident=plan.fault,
     )
     request.exchange.answers.append(answer)
 

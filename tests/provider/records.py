@@ -45,7 +45,10 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     text: str
     tool_calls: list[tuple[str, str]]  # (call id, tool name)
+    arguments: list[dict[str, object] | str] = []  # of each tool call; text of a custom tool
     usage: Usage
+    prompt: str = ""  # of the call that is answered, as the scenario read it
+    accident: str | None = None  # "cut" or "reset": half of it was sent at most
 
 
 class Exchange(msgspec.Struct, kw_only=True):

@@ -8,8 +8,8 @@ import msgspec
 import zstandard
 
 from . import deliver
-from .model import Json, answered, listed, objects, planned, refused, side_call
-from .plan import Ask, Call, Plan, Refusal, Text, Thinking, Tool, own_words, pieces
+from .model import Json, answered, compacts, listed, objects, planned, refused, side_call
+from .plan import Ask, Call, Plan, Refusal, Summary, Text, Thinking, Tool, own_words, pieces
 from .records import Headers, Usage
 from .reply import Reply
 from .request import Request
@@ -126,8 +126,14 @@ def parse(body: Json, history: object, size: int = 0) -> Ask:
         tools=list(_tools(tools, None)),
         schema=(body.get("text") or {}).get("format", {}).get("schema"),
         aside=side_call(body.get("instructions")) or any(map(_aside, items)),
+        compacts=_is_trigger(items) or (bool(items) and compacts(items[-1].get("content"))),
         request_bytes=size,
     )
+
+
+def _is_trigger(items: list[Json]) -> bool:
+    """Codex with OpenAI wants an item of its own; with other providers it asks for a text."""
+    return bool(items) and items[-1].get("type") == "compaction_trigger"
 
 
 def _aside(item: Json) -> bool:
@@ -177,7 +183,12 @@ class _Answer:
     def __init__(self, body: Json, ask: Ask, plan: Plan, usage: Usage) -> None:
         self.id = new_id("resp_", 32)
         self.usage = usage
-        self.items = [_item(part, bool(plan.calls)) for part in plan.parts]
+        is_opaque = _is_trigger(objects(body.get("input")))
+        parts = [
+            Text(text=part.text) if isinstance(part, Summary) and not is_opaque else part
+            for part in plan.parts
+        ]
+        self.items = [_item(part, bool(plan.calls)) for part in parts]
         self.calls = [(i["call_id"], i["name"]) for i in self.items if i["type"] in _CALLS]
         self._sequence = -1
         self._head: Json = {
@@ -236,6 +247,7 @@ class _Answer:
             "message": self._message,
             "function_call": self._function_call,
             "custom_tool_call": self._custom_call,
+            "compaction": lambda place, item: iter(()),
         }[item["type"]](place, item)
         yield self._event("response.output_item.done", output_index=index, item=item)
 
@@ -280,6 +292,9 @@ def _item(part: object, calling: bool) -> Json:
             item = {"id": new_id("msg_", 24), "type": "message", "role": "assistant"}
             phase = "commentary" if calling else "final_answer"
             return item | {"status": "completed", "phase": phase, "content": content}
+        case Summary():  # opaque to the client, who sends it back as it came
+            item = {"id": new_id("cmp_", 24), "type": "compaction"}
+            return item | {"encrypted_content": new_id("gAAAAABscripted", 200)}
         case Call(tool=tool, arguments=arguments):
             return _call(tool, arguments)
     raise TypeError(f"no item for {part!r}")

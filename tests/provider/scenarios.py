@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from . import tools
-from .plan import Ask, Call, Part, Plan, Refusal, Text, Thinking
+from . import tools, tour
+from .plan import Ask, Call, Part, Plan, Refusal, Summary, Text, Thinking
 from .records import Usage
 
 GREETING = "Hello from the scripted provider."
 SUBAGENT_GREETING = "Hello from the sub-agent."
+SUMMARY = "Scripted summary: the user looked around."
 
 type Script = Callable[[Ask], Plan | None]
 
@@ -70,6 +71,31 @@ def _sub(ask: Ask, argument: str) -> Plan:
     return _calling(done) if done and not ask.steps else _text(SUBAGENT_GREETING)
 
 
+def _tour(ask: Ask, argument: str) -> Plan:
+    """All that agents do with tools, see module tour."""
+    rounds = tour.rounds(ask)
+    return _calling(*rounds[ask.steps]) if ask.steps < len(rounds) else _final()
+
+
+def _detour(ask: Ask, argument: str) -> Plan:
+    """The sub-agent of the tour."""
+    rounds = tour.detour(ask, SUBAGENT_GREETING)
+    return _calling(*rounds[ask.steps]) if ask.steps < len(rounds) else _text(SUBAGENT_GREETING)
+
+
+def _compaction(ask: Ask, argument: str) -> Plan:
+    """A summary in the form that each agent looks for in it."""
+    goal = f"<overall_goal>{SUMMARY}</overall_goal>"
+    return Plan(
+        parts=[
+            Summary(
+                text=f"<analysis>Scripted.</analysis>\n<summary>{SUMMARY}</summary>\n"
+                f"<state_snapshot>{goal}</state_snapshot>"
+            )
+        ]
+    )
+
+
 def _slow(ask: Ask, argument: str) -> Plan:
     """That many milliseconds between two events (100)."""
     return _text(GREETING, pause_ms=float(argument or "100"))
@@ -110,6 +136,9 @@ SCENARIOS: dict[str, Callable[[Ask, str], Plan]] = {
     "turns": _turns,
     "subagent": _subagent,
     "sub": _sub,
+    "tour": _tour,
+    "detour": _detour,
+    "compaction": _compaction,
     "slow": _slow,
     "big": _big,
     "coded": _coded,
@@ -127,6 +156,8 @@ ONCE: dict[str, Plan] = {
     ),
     "reset": _text(GREETING, fault="reset"),
     "cut": _text(GREETING, fault="cut"),
+    # The context is as good as full: agents then sum it up by themselves.
+    "heavy": Plan(parts=[Text(text=GREETING)], more_tokens=900_000),
 }
 
 
@@ -137,12 +168,13 @@ class Scripts:
         self.script: Script | None = None  # asked first; None from it: the scenarios decide
         self._slow_ms = slow_ms
         self._failing: set[tuple[str, str]] = set()
+        self._happened: set[tuple[str, str, int, str]] = set()
         self._serial = 0
 
     def plan(self, ask: Ask) -> Plan:
         """The answer to one model call."""
         own = self.script(ask) if self.script else None
-        plan = own or self._scenario(ask)
+        plan = own or self._accident(ask) or self._scenario(ask)
         return msgspec.structs.replace(plan, pause_ms=plan.pause_ms or self._slow_ms)
 
     def _scenario(self, ask: Ask) -> Plan:
@@ -159,13 +191,28 @@ class Scripts:
         self._failing.add(call)
         return once
 
+    def _accident(self, ask: Ask) -> Plan | None:
+        """What goes wrong in this round, once; an answer that breaks off is the round's own."""
+        for name in ask.accidents:
+            place = (ask.wire, ask.prompt, ask.steps, name)
+            if place not in self._happened:
+                break
+        else:
+            return None
+        self._happened.add(place)
+        once = ONCE[name]
+        if once.refusal:
+            return once
+        plan = self._scenario(ask)
+        return msgspec.structs.replace(plan, fault=once.fault, more_tokens=once.more_tokens)
+
     def usage(self, ask: Ask, plan: Plan) -> Usage:
         """Counts of a plausible size. `output` and `input` differ from every other answer's."""
         self._serial += 1
         read = max(1000, ask.request_bytes // 4000 * 1000)
         cached = read // 2 if ask.steps else 0
         return Usage(
-            input=read + self._serial,
+            input=read + self._serial + plan.more_tokens,
             cached=cached,
             cache_write=read // 4,
             output=10 * self._serial + 20 + len(plan.parts),

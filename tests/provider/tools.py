@@ -1,10 +1,21 @@
 """Which of the offered tools runs a command, or starts a sub-agent, and with what arguments."""
 
+from collections.abc import Sequence
+
 from .plan import Ask, Call, Tool
 
 _SHELLS = ("Bash", "bash", "exec_command", "run_shell_command", "shell", "exec")
 _SPAWNERS = ("Agent", "Task", "spawn_agent", "invoke_agent", "task", "agent")
 _WAITERS = ("wait_agent",)
+_READERS = ("Read", "read_file", "read", "view")
+_TODOS = ("todowrite", "todo_write", "TodoWrite", "write_todos", "update_plan")
+_ITEM_FIELDS = {
+    "todowrite": ("content", "status", "priority"),
+    "todo_write": ("id", "content", "status"),
+    "TodoWrite": ("content", "status", "activeForm"),
+    "write_todos": ("description", "status"),
+    "update_plan": ("step", "status"),
+}
 
 
 def shell(ask: Ask, command: str) -> Call | None:
@@ -14,12 +25,46 @@ def shell(ask: Ask, command: str) -> Call | None:
         return None
     if tool.custom:  # Codex "exec": JavaScript that calls the tools itself
         quoted = command.replace("\\", "\\\\").replace('"', '\\"')
-        script = f'const r = await tools.exec_command({{cmd:"{quoted}"}}); text(r.output);'
+        script = f'const r = await tools.exec_command({{cmd:"{quoted}"}}); text(JSON.stringify(r));'
         return Call(tool=tool, arguments=script)
     if "cmd" in tool.properties:
         return Call(tool=tool, arguments={"cmd": command})
     wanted: dict[str, object] = {"command": command, "description": "Run a scripted step"}
     return Call(tool=tool, arguments=_known(tool, wanted))
+
+
+def read(ask: Ask, path: str) -> Call | None:
+    """A call that reads a file which is not there; None if the agent reads by its shell."""
+    tool = _first(ask, _READERS)
+    if tool is None:
+        return None
+    # Qwen Code takes absolute paths only; opencode (filePath) asks before it leaves its directory.
+    absolute = dict.fromkeys(("file_path", "path", "absolute_path"), f"/nonexistent/{path}")
+    return Call(tool=tool, arguments=_known(tool, absolute | {"filePath": path}))
+
+
+def todo(ask: Ask, subjects: Sequence[str], *, done: int) -> Call | None:
+    """A call that writes the whole list, the first `done` of it completed, the next begun."""
+    tool = _first(ask, _TODOS)
+    if tool is None:
+        return None
+    states = ["completed"] * done + ["in_progress"] + ["pending"] * len(subjects)
+    items = [
+        {
+            "id": str(number),
+            "content": subject,
+            "description": subject,
+            "step": subject,
+            "status": status,
+            "priority": "medium",
+            "activeForm": subject,
+        }
+        for number, (subject, status) in enumerate(zip(subjects, states, strict=False), 1)
+    ]
+    field = next(name for name in ("todos", "plan") if name in tool.properties)
+    known = _ITEM_FIELDS[tool.name]
+    listed = [{key: item[key] for key in known} for item in items]
+    return Call(tool=tool, arguments={field: listed})
 
 
 def spawn(ask: Ask, name: str, prompt: str) -> Call | None:

@@ -12,6 +12,7 @@ from storage import ids
 from storage.decoded import TextPart, ThinkingPart, ToolCallPart, ToolResultPart
 from storage.projection import rows, tables
 from storage.projection.rows import TurnDetail
+from storage.projection.shapes import ShareRow
 
 START_NS = 1_795_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -112,6 +113,7 @@ def conversation(db, session_id, turns, conversation_id, **changes):
         "model": "claude-opus-5",
         "marks": msgspec.msgpack.encode({}),
         "turn_count": sums[0],
+        "thread_turns": sums[0],
         "prompt_count": 1,
         "message_count": 2,
         "tool_call_count": 0,
@@ -125,7 +127,10 @@ def conversation(db, session_id, turns, conversation_id, **changes):
         "unmetered_turns": sums[7],
         "unpriced_turns": sums[8],
     }
-    _insert(db, "conversations", values | changes)
+    values |= changes
+    _insert(db, "conversations", values)
+    share = {name: values[name] for name in ShareRow.__struct_fields__ if name in values}
+    _insert(db, "shares", share | {"conversation_id": values["id"]})
     return conversation_id
 
 

@@ -91,8 +91,10 @@ def test_a_session_has_all_conversations_with_a_turn_in_it(db, session, story):
 
 
 def test_an_id_may_be_shortened_as_long_as_it_is_unique(db, story):
-    assert conversations.find(db.conn, "root-co").id == story.root
+    assert conversations.find(db.conn, "root-ch").id == story.child
     assert conversations.find(db.conn, " root-conversation ").id == story.root
+    assert conversations.find(db.conn, "root-").id == story.root  # the only one that is a root
+    db.execute("update conversations set parent_id = null")
     with pytest.raises(Conflict, match="root-child, root-conversation"):
         conversations.find(db.conn, "root-")
     for unknown in ("roo", "elsewhere", ""):

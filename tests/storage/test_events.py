@@ -109,6 +109,14 @@ def test_a_subagent_that_no_result_ends_ends_with_its_last_turn(db, session, sto
     ]
 
 
+def test_a_subagent_in_the_background_ends_with_its_last_turn(db, session, story):
+    db.execute("update tool_calls set is_pending = 1 where kind = 'task'")
+    found = list(events.of_session(db.conn, session.id))
+    assert [event.at_ns for event in found if event.type == "subagent.completed"] == [
+        projected.at(3.5)
+    ]
+
+
 def test_what_is_not_known_gives_no_event(db, session):
     projected.turn(db, session.id, "not projected yet")
     assert list(events.of_session(db.conn, session.id)) == []
@@ -123,3 +131,13 @@ def test_a_message_never_comes_before_its_turn(db, session):
         event for event in events.of_session(db.conn, session.id) if event.type == "user.message"
     ]
     assert [event.at_ns for event in asked] == [projected.at(5)]
+
+
+def test_a_history_that_was_sent_gives_no_events(db, session):
+    turn = projected.turn(db, session.id, "talk")
+    projected.conversation(db, session.id, [turn], "talk")
+    projected.tool_call(
+        db, "talk", turn, "old", made=0, result="x", result_turn=turn, result_ns=projected.at(0)
+    )
+    types = {event.type for event in events.of_session(db.conn, session.id)}
+    assert not types & {"tool.execution_start", "tool.execution_complete"}

@@ -1,8 +1,11 @@
 """Words are found; nothing that a user types is an error."""
 
+import random
+import re
+
 import pytest
 
-from storage import search
+from storage import messages, search
 from storage.messages import Query
 from tests.storage import projected, recording
 
@@ -80,3 +83,62 @@ def test_pages_and_filters(db, story):
         story.messages[5],
         story.messages[7],
     ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_many_matches_the_newest_come_first(db, monkeypatch, seed):
+    """However far numbers and times disagree: by a little, or as after an import."""
+    for name, value in (("_FEW", 8), ("_FIRST", 4), ("_STRAYS", (2, 6, 100)[seed % 3])):
+        monkeypatch.setattr(search, name, value)
+    projected.make(db)
+    chance = random.Random(seed)
+    session = recording.session(db).id
+    jitter = (3, 1000)[seed % 2]
+    for number in range(60):
+        began = number + chance.randrange(jitter)
+        turn = projected.turn(db, session, f"c{number % 3}", began=began)
+        role = chance.choice(["user", "assistant"])
+        words = "common" if chance.random() < 0.6 else "other"
+        projected.message(db, f"c{number % 3}", turn, words, role=role)
+    for query in (Query(), Query(role="user"), Query(conversation_id="c1"), Query(session_id="no")):
+        whole = found(db, "common", query, limit=100).hits
+        known = messages.page(db.conn, query, limit=100).messages
+        wanted = [message.id for message in known if "common" in message.preview]
+        assert [hit.message.id for hit in whole] == wanted
+        assert paged(db, query, limit=3) == wanted
+
+
+def paged(db, query, limit):
+    ids, after = [], None
+    while True:
+        page = found(db, "common", query, limit=limit, after=after)
+        ids += [hit.message.id for hit in page.hits]
+        after = page.next
+        if after is None:
+            return ids
+
+
+def test_a_common_word_is_not_looked_up_everywhere(db, monkeypatch):
+    monkeypatch.setattr(search, "_FEW", 40)
+    monkeypatch.setattr(search, "_FIRST", 10)
+    projected.make(db)
+    session = recording.session(db).id
+    for number in range(60):
+        turn = projected.turn(db, session, "c", began=number)
+        projected.message(db, "c", turn, "common")
+    statements = []
+    db.conn.set_trace_callback(statements.append)
+    found(db, "common", limit=5)
+    db.conn.set_trace_callback(None)
+    looked_up = [
+        numbers.count(",") + 1
+        for statement in statements
+        for numbers in re.findall(r"'\[(.+)\]'", statement)
+    ]
+    assert sorted(looked_up) == [5, 10]
+
+
+def test_a_snippet_marks_words_that_stand_in_a_name(db, story):
+    projected.message(db, story.root, story.turns[1], "call self._make_it(now)")
+    (hit,) = found(db, '"make it now"').hits
+    assert [hit.snippet[slice(*mark)] for mark in hit.marks] == ["make_it(now"]

@@ -12,6 +12,7 @@ from sqlite_utils import Database
 from storage import sessions
 from storage.errors import Conflict, NotFound
 from storage.schema import migrations
+from tests.storage import plans
 
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
@@ -75,8 +76,36 @@ class TestList:
         expected = [*sorted((twin.id for twin in twins), reverse=True), old.id]
         assert [session.id for session in sessions.list_all(db.conn)] == expected
 
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4])
+    def test_pages_hold_each_once(self, db, limit):
+        for number in range(3):
+            sessions.create(db, name=str(number), now_ms=1000 + number // 2)
+        found, after = [], None
+        while True:
+            page = sessions.page(db.conn, after=after, limit=limit)
+            assert page.total == 3
+            assert len(page.sessions) <= limit
+            found += page.sessions
+            after = page.next
+            if after is None:
+                break
+        assert found == sessions.list_all(db.conn)
+
+    def test_a_page_goes_on_behind_a_deleted_session(self, db):
+        made = [sessions.create(db, now_ms=number) for number in (1, 2, 3)]
+        after = sessions.page(db.conn, limit=2).next
+        sessions.delete(db, made[1].id)
+        assert sessions.page(db.conn, after=after, limit=2).sessions == [made[0]]
+
+    def test_a_page_is_read_off_an_index(self, db):
+        with plans.of(db) as plan:
+            sessions.page(db.conn, after=(1, "x"), limit=2)
+        assert "sessions_created ((created_ms,id)<(?,?))" in plan.text
+        assert "TEMP B-TREE" not in plan.text
+
     def test_of_nothing_is_empty(self, db):
         assert sessions.list_all(db.conn) == []
+        assert sessions.page(db.conn, limit=5) == sessions.Page(sessions=[], total=0, next=None)
         assert sessions.active(db.conn) is None
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from storage import understanding
-from tests.storage import projected, recording
+from tests.storage import plans, projected, recording
 
 
 @pytest.fixture
@@ -25,6 +25,14 @@ def test_one_query_has_all_sessions(db, session, story):
     assert set(found) == {session.id, other.id}
     assert found[session.id] == understanding.of_sessions(db.conn, session.id)[session.id]
     assert understanding.of_sessions(db.conn, empty.id) == {}
+    assert understanding.of_sessions(db.conn, among=[empty.id, other.id]) == {
+        other.id: found[other.id]
+    }
+    assert understanding.of_sessions(db.conn, among=[]) == {}
+    with plans.of(db) as plan:
+        understanding.of_sessions(db.conn, session.id)
+    assert "SCAN conversations" not in plan.text
+    assert "SCAN c\n" not in plan.text
     one = found[session.id]
     assert (one.summary, one.cwd, one.agent) == (
         "Find the bug, please",

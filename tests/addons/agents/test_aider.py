@@ -143,6 +143,8 @@ def test_the_prompt_after_an_interruption():
         (user("I ran this command:\n\nls\n\nAnd got this output:\n\na"), "command", None),
         (user("# 2 SEARCH/REPLACE blocks failed to match!\n"), "instruction", None),
         (user("I added these files to the chat: a.py\n"), "instruction", None),
+        (user("\nUSER: rename f\n\n# Diffs:\nx"), "instruction", None),
+        (user("# USER\nrename f\n# ASSISTANT\ndone\n"), "instruction", None),
         (answer("Ok."), "context", None),
         (answer("Ok, here it is."), "answer", None),
         (RULES, "context", None),

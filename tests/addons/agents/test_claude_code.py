@@ -404,6 +404,14 @@ CASES = {
         results(tool_result("ok"), TextPart(text="CRITICAL: Respond with TEXT ONLY"), role="user"),
         Reading(kind="tool-results", injected=(1,)),
     ),
+    "the rest of an answer is asked for": (
+        results(
+            tool_result("ok"),
+            TextPart(text="Your response above was cut off mid-stream. Resume directly."),
+            role="user",
+        ),
+        Reading(kind="tool-results", injected=(1,)),
+    ),
     "title asks": (user("<session>\nFix it\n</session>"), Reading(kind="instruction")),
     "local command": (
         user(ECHO, "<local-command-stdout>Done</local-command-stdout>"),

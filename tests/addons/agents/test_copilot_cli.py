@@ -165,6 +165,10 @@ def test_users_texts_are_not_searched_for_the_place():
     assert found.cwd is None
 
 
+SUMMARY = (
+    "Some of the conversation history has been summarized to free up context.\n\n"
+    "<user_message>\nFix it\n</user_message>\n<summary>\nFixed\n</summary>"
+)
 CASES = {
     "dated": (user(f"{DATED}Fix it"), Reading(kind="prompt", prompt="Fix it")),
     "plain": (user("Fix it"), Reading(kind="prompt", prompt="Fix it")),
@@ -172,6 +176,15 @@ CASES = {
     "skill and prompt": (
         user(SKILL, f"{DATED}Go on"),
         Reading(kind="prompt", prompt="Go on", injected=(0,)),
+    ),
+    "compaction asks": (
+        user("Please create a detailed summary of the conversation so far. The history is being"),
+        Reading(kind="instruction"),
+    ),
+    "summary": (user(SUMMARY), Reading(kind="summary")),
+    "summary and prompt": (
+        user(SUMMARY, f"{DATED}Go on"),
+        Reading(kind="prompt", prompt="Go on"),
     ),
     "results": (results(tool_result("ok"), role="user"), Reading(kind="tool-results")),
     "results in chat": (results(tool_result("ok")), Reading(kind="tool-results")),

@@ -175,6 +175,8 @@ FILES = ("--- Content from referenced files ---", "\nContent from @a.py:\n", "x 
          "- be quick", ()),
         (user("<scratchpad>x</scratchpad>\n<state_snapshot>y</state_snapshot>"), "summary", None,
          ()),
+        (user("Critically evaluate the <state_snapshot> you just generated. Did you"),
+         "instruction", None, ()),
         (user("First think. Then, generate the updated <state_snapshot>."), "instruction", None,
          ()),
         (user("Too long. You have one final chance to complete the task with a short grace "

@@ -167,6 +167,8 @@ def test_quotes_of_the_command_line(said, meant):
         (user("Continue if you have next steps, or stop and ask for clarification if"),
          "instruction", None, ()),
         (user("Generate a title for this conversation:\n", '"hi"'), "instruction", None, ()),
+        (user("Here is the conversation so far:\n\n<conversation>\n[User]: hi"),
+         "instruction", None, ()),
         (user("The following tool was executed by the user"), "context", None, (0,)),
         (results(tool_result("x"), role="user"), "tool-results", None, ()),
     ],

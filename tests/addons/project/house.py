@@ -8,7 +8,8 @@ A store with recorded model calls in it, and what the projection makes of them.
 
 import msgspec
 
-from addons.background import Background
+from addons.ingest import Ingest
+from addons.project import Projection
 from storage import database, ids, removal
 from storage.projection import keeping
 from storage.records import EntryOpened
@@ -83,7 +84,9 @@ class House:
         self.session = session
         self.log = Log(datadir)
         self.entries = []
-        self._background = Background(datadir)
+        self.request_bytes = 0
+        self._ingest = Ingest(datadir)
+        self.projection = Projection()
 
     def call(self, messages, blocks=(), *, headers=(), status=200, response=None, after_s=None,
              body=None, cut=False, session=None, path=b"/v1/messages", media=b"text/event-stream",
@@ -103,7 +106,9 @@ class House:
         started_ns = STARTED_NS + int((number if after_s is None else after_s) * 1e9)
         entry = Call(self.log, session or self.session, started_ns, path, headers)
         self.entries.append(entry.id)
-        entry.chunk("request", msgspec.json.encode(asked)).end("request")
+        sent = msgspec.json.encode(asked)
+        self.request_bytes += len(sent)
+        entry.chunk("request", sent).end("request")
         entry.response(status=status, headers=((b"content-type", media),))
         if cut:
             entry.chunk("response", answer[: len(answer) * 2 // 3])
@@ -115,7 +120,7 @@ class House:
     def read(self):
         """Bring what was recorded into the raw tables; project nothing."""
         self.log.append()
-        while self._background._ingest.step(self.db) == 0.0:
+        while self._ingest.step(self.db) == 0.0:
             pass
 
     def project(self, order=None):
@@ -129,9 +134,8 @@ class House:
         self._settle()
 
     def _settle(self):
-        projection = self._background._projection
         while True:
-            if projection.step(self.db):
+            if self.projection.step(self.db):
                 continue
             if not removal.sweep(self.db) and not keeping.left(self.db.conn, ""):
                 return
@@ -153,7 +157,7 @@ class House:
         """All projected rows by table, sorted; without what counts rows in this file."""
         found = {}
         for name in ("turns", "conversations", "messages", "tool_calls", "touches", "tasks",
-                     "notes", "quarters", "days"):  # fmt: skip
+                     "notes", "shares", "quarters", "days"):  # fmt: skip
             cursor = self.db.conn.execute(f"select * from {name}")
             columns = [column[0] for column in cursor.description]
             local = {columns.index("number")} if name == "messages" else set()

@@ -5,9 +5,10 @@ import itertools
 import pytest
 
 from addons.wire import anthropic
-from storage import removal, sessions, traffic
+from storage import removal, sessions, traffic, understanding
 from storage.projection import keeping
 from tests.addons.project.house import AGENT, ROOT, assistant, text, tool_result, tool_use, user
+from tests.addons.project.test_corpus import forget
 
 SESSION = (b"X-Claude-Code-Session-Id", ROOT.encode())
 MAIN = (AGENT, SESSION)
@@ -121,6 +122,55 @@ def test_a_refusal_is_a_turn_with_its_failure(house):
     assert house.one("select unmetered_turns from conversations") == 0
 
 
+def test_an_attempt_that_is_repeated_is_no_second_prompt(house):
+    body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+    house.call([user("one")], response=body, status=529, media=b"application/json", headers=MAIN)
+    house.call([user("one")], [text("first")], headers=MAIN)
+    history = [user("one"), assistant(text("first"))]
+    house.call([*history, user("two")], [text("second")], headers=MAIN)
+    house.project()
+    assert house.one("select prompt_count from conversations") == 2
+    assert house.one("select prompt_count, turn_count from shares") == (2, 3)
+
+
+def test_what_the_agent_put_in_beside_a_prompt_is_told_apart(house):
+    reminder = "<system-reminder>\nToday is a day.\n</system-reminder>"
+    house.call([user(text(reminder), text("what day is it?"))], [text("a day")], headers=MAIN)
+    house.call(
+        [user("what day is it?"), assistant(text("a day")), user("and now?")],
+        [text("still")],
+        headers=MAIN,
+    )
+    house.project()
+    found = house.rows("select kind, preview, injected from messages where role = 'user'")
+    assert found == [
+        ("prompt", "what day is it?", b"\x91\x00"),
+        ("prompt", "and now?", b"\x90"),
+    ]
+    assert house.rows("select prompt from turns order by id") == [
+        ("what day is it?",), ("and now?",)
+    ]  # fmt: skip
+
+
+def test_a_session_counts_what_a_conversation_did_in_it(house):
+    later = sessions.create(house.db, name="later", origin="run", is_recording=True).id
+    house.call([user("one")], [text("first")], headers=MAIN)
+    history = [user("one"), assistant(text("first"))]
+    house.call([*history, user("two")], [text("second")], headers=MAIN, session=later)
+    house.project()
+    columns = "select turn_count, prompt_count, message_count, input_tokens from shares"
+    expected = [(1, 1, 2, 10), (1, 1, 2, 10)]
+    assert house.rows(f"{columns} order by session_id") == expected
+    assert house.one("select count(*) from conversations") == 1
+    told = understanding.of_sessions(house.db.conn)
+    assert {told[house.session].figures.turns, told[later].figures.turns} == {1}
+    assert told[later].summary == "one"
+    before = house.dump()
+    forget(house)
+    house.project(list(reversed(house.entries)))
+    assert house.dump() == before
+
+
 def subagent(house):
     spawn = tool_use("toolu_9", "Agent", prompt=TASK, description="count",
                      subagent_type="Explore")  # fmt: skip
@@ -219,6 +269,16 @@ def test_a_deleted_entry_takes_what_only_it_held(house):
     assert house.one("select turn_count from conversations") == 2
     traffic.delete(house.db, house.entries[0])
     traffic.delete(house.db, house.entries[1])
+    house.project()
+    assert not any(house.dump().values())
+
+
+def test_a_session_that_is_deleted_before_it_was_read_gives_no_rows(house):
+    run(house)
+    house.read()
+    sessions.delete(house.db, house.session)
+    assert house.one("select count(*) from unprojected") == 3
+    house.projection.step(house.db)
     house.project()
     assert not any(house.dump().values())
 

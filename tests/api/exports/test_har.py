@@ -222,6 +222,30 @@ def test_what_the_proxy_cut_is_not_cut_again(recording):
     assert len(scanned.cuts) == 1
 
 
+# --- reading -------------------------------------------------------------------------------------
+
+
+def test_a_short_body_is_read_once(recording):
+    events = (b"content-type", b"text/event-stream")
+    recording.http(request=b"[]", headers=(events,), chunks=[(1, b"data: 1\n\n")])
+    recording.ingest()
+    statements = []
+    recording.conn.set_trace_callback(statements.append)
+
+    (entry,) = recording.export()["log"]["entries"]
+
+    assert entry["_eventSourceMessages"][0]["data"] == "1"
+    assert sum("from bodies" in statement for statement in statements) == 2
+
+
+def test_no_snapshot_is_open_while_a_client_reads(recording):
+    for chunks in ([(1, b"{}")], [(1, seeded(1 << 20, 7))]):
+        recording.http(chunks=chunks)
+    recording.ingest()
+
+    assert not any(recording.conn.in_transaction for _ in recording.pieces())
+
+
 # --- memory --------------------------------------------------------------------------------------
 
 

@@ -72,7 +72,8 @@ def test_one_with_its_tree_and_turns(client, story):
     assert turn["clock"]["tokensPerSecond"] == 100.0
 
 
-def test_an_id_that_is_not_clear(client, story):
+def test_an_id_that_is_not_clear(client, store, session, story):
+    store.call(projected.tell, session.id, name="root-two", began=50).result()
     assert client.get("/api/conversations/root-").status_code == 409
     assert client.get("/api/conversations/nowhere").json() == {
         "error": "Conversation not found",

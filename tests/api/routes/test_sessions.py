@@ -107,6 +107,18 @@ def test_the_list_has_all_sessions_newest_first(client):
     assert answer.json() == {"sessions": made[::-1], "total": 60}
 
 
+def test_the_list_comes_in_pages_to_who_asks(client):
+    made = [create(client, name=f"n{number}") for number in range(5)]
+
+    first = client.get("/api/sessions?limit=2").json()
+    second = client.get(f"/api/sessions?after={first['next']}").json()
+
+    assert (first["sessions"], first["total"]) == (made[:2:-1], 5)
+    assert second == {"sessions": made[2::-1], "total": 5, "next": None}
+    for wrong in ("limit=0", "limit=501", "limit=x", "after=x"):
+        assert client.get(f"/api/sessions?{wrong}").status_code == 400
+
+
 def test_a_run_makes_its_session_recording_at_once(client):
     made = create(client, name="run", origin="run", isRecording=True)
 

@@ -1,0 +1,329 @@
+"""
+Goal 11: how fast the API answers while everything else is going on.
+
+A real server, first at rest. Then a spool that is never empty, a rebuild, and the removal of a
+large session, all at once, while a client changes a session, lists all, and waits on `/ws` for what
+an agent of its own does. The proxy's 25 ms of gathering are not in the delay of an event.
+"""
+
+import argparse
+import http.client
+import itertools
+import multiprocessing
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from websockets.sync.client import ClientConnection, connect
+
+from bench.report import Figure, show
+from storage import database, ids, processes, sessions
+from storage.datadir import DataDir
+from tests.addons.ingest.spooling import Log
+from tests.addons.project.house import (
+    AGENT,
+    TOOLS,
+    Call,
+    House,
+    assistant,
+    sse,
+    text,
+    tool_result,
+    tool_use,
+    user,
+)
+
+_BACKLOG_BYTES = 64 << 20
+_OTHER_SESSIONS = 200
+_TURNS = 60  # of a conversation that grows in the backlog
+_RESULT_BYTES = 4_300
+_SOURCE = Path(argparse.__file__).read_text()
+_GOAL_MS = 50
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="bench busy", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30, help="under load; a third at rest")
+    parser.add_argument("--kept", type=int, default=1500, help="entries that a rebuild reads")
+    parser.add_argument("--deleted", type=int, default=2000, help="entries of the large session")
+    options = parser.parse_args(arguments)
+    os.umask(0o077)
+    with tempfile.TemporaryDirectory() as folder:
+        datadir = DataDir(Path(folder) / "data").prepare()
+        kept, deleted = _prepare(datadir, options)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "cli", "serve", "--data-dir", str(datadir.root), "--port", "0"],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            client = _Client(_port(datadir), kept)
+            rest = _Watch(datadir, client, options.seconds / 3).run()
+            load = _load(datadir, client, deleted, options.seconds)
+        finally:
+            server.terminate()
+            server.wait()
+        _check(datadir, kept, deleted)
+    show(f"busy: {options.seconds:g} s under load", _figures(rest, load))
+
+
+# --- what is there before ------------------------------------------------------------------------
+
+
+def _prepare(datadir: DataDir, options: argparse.Namespace) -> tuple[str, str]:
+    """A session to keep and one to delete, read and understood; their ids."""
+    house = House(datadir)
+    made = [
+        sessions.create(house.db, name=f"bench {number}", origin="run", is_recording=True).id
+        for number in range(_OTHER_SESSIONS)
+    ]
+    kept, deleted = made[:2]
+    chance = random.Random(11)
+    for session, count in ((kept, options.kept), (deleted, options.deleted)):
+        house.session = session
+        for number in range(count):
+            house.call([user(_text(chance, 20_000))], [text(_text(chance, 2_000))])
+            if number % 200 == 199:
+                house.read()
+    house.project()
+    house.log.end()
+    house.db.close()
+    return kept, deleted
+
+
+def _text(chance: random.Random, size: int) -> str:
+    at = chance.randrange(len(_SOURCE) - size)
+    return _SOURCE[at : at + size]
+
+
+def _port(datadir: DataDir) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for process in processes.running(datadir):
+            if process.port:
+                return process.port
+        time.sleep(0.05)
+    raise RuntimeError("the server did not start within 60 s")
+
+
+# --- the load ------------------------------------------------------------------------------------
+
+
+def _load(datadir: DataDir, client: "_Client", deleted: str, seconds: float) -> "_Seen":
+    context = multiprocessing.get_context("spawn")
+    writer = context.Process(target=_write, args=(datadir.root,), daemon=True)
+    writer.start()
+    try:
+        _wait_for_backlog(datadir)
+        client.ask("POST", "/api/rebuild", {"force": True})
+        client.ask("DELETE", f"/api/sessions/{deleted}", {})
+        seen = _Watch(datadir, client, seconds).run()
+        if _backlog_bytes(datadir) < _BACKLOG_BYTES // 4:
+            raise RuntimeError("the spool ran dry: this was no full rate")
+        return seen
+    finally:
+        writer.terminate()
+        writer.join()
+
+
+def _write(root: Path) -> None:
+    """Conversations that grow, as fast as they are read."""
+    datadir = DataDir(root)
+    log = Log(datadir)
+    for number in itertools.count():
+        chance = random.Random(number)
+        conversation = ids.text(ids.at(number, number, "conversation"))
+        headers = (AGENT, (b"X-Claude-Code-Session-Id", conversation.encode()))
+        messages = [user(f"please do number {number}")]
+        for turn in range(_TURNS):
+            while _backlog_bytes(datadir) > _BACKLOG_BYTES:
+                time.sleep(0.05)
+            call = tool_use(f"toolu_{number}_{turn}", command=f"cat file{turn}")
+            _Told(log, headers, messages, [text(f"step {turn}"), call]).begin().end()
+            result = tool_result(f"toolu_{number}_{turn}", _text(chance, _RESULT_BYTES))
+            messages += [assistant(text(f"step {turn}"), call), user(result)]
+
+
+def _backlog_bytes(datadir: DataDir) -> int:
+    size = 0
+    for path in datadir.spool.glob("*/*.spool"):
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:  # read and removed this moment
+            continue
+    return size
+
+
+def _wait_for_backlog(datadir: DataDir) -> None:
+    while _backlog_bytes(datadir) < _BACKLOG_BYTES:
+        time.sleep(0.1)
+
+
+class _Told:
+    """One model call that goes into a log now."""
+
+    def __init__(self, log: Log, headers: Any, messages: list[Any], blocks: list[Any]) -> None:
+        self._log = log
+        self._entry = Call(log, None, time.time_ns(), b"/v1/messages", headers)
+        asked = {"model": "claude-opus-4-5", "max_tokens": 100, "stream": True, "tools": TOOLS}
+        sent = msgspec.json.encode(asked | {"messages": messages})
+        self._entry.chunk("request", sent).end("request")
+        stream = (b"content-type", b"text/event-stream")
+        self._entry.response(status=200, headers=(stream,))
+        whole = sse(ids.new(), blocks, stop_reason="tool_use")
+        at = whole.index(b"event: message_delta")
+        self._told, self._rest = whole[:at], whole[at:]
+
+    def begin(self) -> "_Told":
+        """All but the end of the answer."""
+        self._entry.chunk("response", self._told)
+        self._log.append()
+        return self
+
+    def end(self) -> None:
+        self._entry.chunk("response", self._rest).end("response").close()
+        self._log.append()
+
+
+# --- the client ----------------------------------------------------------------------------------
+
+
+class _Seen(msgspec.Struct, kw_only=True):
+    """Milliseconds of each call and event, entries ingested per second."""
+
+    patch: list[float] = []
+    listing: list[float] = []
+    event: list[float] = []
+    entries_per_s: float = 0.0
+
+
+class _Client:
+    def __init__(self, port: int, session: str) -> None:
+        self.port, self.session = port, session
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._number = 0
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        sent = None if body is None else msgspec.json.encode(body)
+        self._connection.request(method, path, sent, {"content-type": "application/json"})
+        answer = self._connection.getresponse()
+        found = answer.read()
+        if answer.status >= 300:
+            raise ValueError(f"{method} {path}: {answer.status} {found.decode()}")
+        return msgspec.json.decode(found)
+
+    def patch(self) -> float:
+        self._number += 1
+        name = f"renamed {self._number}"
+        took_ms, found = self._timed("PATCH", f"/api/sessions/{self.session}", {"name": name})
+        if found["name"] != name:
+            raise ValueError("the session has another name than it was given")
+        return took_ms
+
+    def listing(self) -> float:
+        took_ms, found = self._timed("GET", "/api/sessions")
+        names = {session["id"]: session["name"] for session in found["sessions"]}
+        if names[self.session] != f"renamed {self._number}" or len(names) < _OTHER_SESSIONS - 1:
+            raise ValueError("the list is not what was changed before")
+        return took_ms
+
+    def entry_count(self) -> int:
+        return sum(one["trafficCount"] for one in self.ask("GET", "/api/sessions")["sessions"])
+
+    def _timed(self, method: str, path: str, body: Any = None) -> tuple[float, Any]:
+        started = time.perf_counter()
+        found = self.ask(method, path, body)
+        return (time.perf_counter() - started) * 1000, found
+
+
+class _Watch:
+    """Calls the API for some seconds while an agent of its own works and `/ws` tells of it."""
+
+    def __init__(self, datadir: DataDir, client: _Client, seconds: float) -> None:
+        self._datadir, self._client, self._seconds = datadir, client, seconds
+        self._written: dict[str, int] = {}  # when a call's last chunk went into the log
+        self._seen = _Seen()
+
+    def run(self) -> _Seen:
+        before, started = self._client.entry_count(), time.monotonic()
+        with connect(f"ws://127.0.0.1:{self._client.port}/ws", max_size=None) as socket:
+            threads = [
+                threading.Thread(target=self._listen, args=(socket,)),
+                threading.Thread(target=self._work),
+            ]
+            for thread in threads:
+                thread.start()
+            while time.monotonic() - started < self._seconds:
+                self._seen.patch.append(self._client.patch())
+                self._seen.listing.append(self._client.listing())
+                time.sleep(0.01)
+            elapsed = time.monotonic() - started
+            self._seen.entries_per_s = (self._client.entry_count() - before) / elapsed
+            threads[1].join()
+            time.sleep(1)
+        threads[0].join()
+        return self._seen
+
+    def _work(self) -> None:
+        """Three tool calls a second."""
+        log = Log(self._datadir)
+        conversation = ids.new()
+        headers = (AGENT, (b"X-Claude-Code-Session-Id", conversation.encode()))
+        end = time.monotonic() + self._seconds
+        while time.monotonic() < end:
+            call_id = f"toolu_{ids.new()}"
+            told = _Told(log, headers, [user("go on")], [tool_use(call_id, command="true")])
+            self._written[call_id] = time.monotonic_ns()
+            told.begin()
+            time.sleep(0.3)
+            told.end()
+        log.end()
+
+    def _listen(self, socket: ClientConnection) -> None:
+        for message in socket:
+            event = msgspec.json.decode(message)
+            call_id = event.get("tool_use_id")
+            # The same call comes again with its result.
+            if call_id in self._written:
+                written_ns = self._written.pop(call_id)
+                self._seen.event.append((time.monotonic_ns() - written_ns) / 1e6)
+
+
+def _check(datadir: DataDir, kept: str, deleted: str) -> None:
+    conn = database.reader(datadir.database)
+    known = {session.id: session for session in sessions.list_all(conn)}
+    conn.close()
+    if deleted in known or not known[kept].name.startswith("renamed"):
+        raise ValueError("the deletion or the change of a session was lost")
+
+
+def _figures(rest: _Seen, load: _Seen) -> list[Figure]:
+    found = []
+    kinds = (("PATCH session", "patch"), ("sessions list", "listing"))
+    for name, field in kinds:
+        busy, calm = getattr(load, field), getattr(rest, field)
+        for word, place in (("median", 49), ("p99", 98)):
+            found.append(
+                Figure(name=f"{name}, {word} of {len(busy)}", unit="ms",
+                       ours=[statistics.quantiles(busy, n=100)[place]],
+                       rival=[statistics.quantiles(calm, n=100)[place]],
+                       goal=_GOAL_MS if word == "p99" else None, goal_is_absolute=True)
+            )  # fmt: skip
+        found.append(Figure(name=f"{name}, worst", unit="ms", ours=[max(busy)], rival=[max(calm)]))
+    if not rest.event or not load.event:
+        raise ValueError("no event came over /ws")
+    for word, choose in (("median", statistics.median), ("worst", max)):
+        found.append(
+            Figure(name=f"/ws event, {word} of {len(load.event)}", unit="ms",
+                   ours=[choose(load.event)], rival=[choose(rest.event)],
+                   goal=250, goal_is_absolute=True)
+        )  # fmt: skip
+    found.append(Figure(name="ingested meanwhile", unit="entries/s", ours=[load.entries_per_s]))
+    return found

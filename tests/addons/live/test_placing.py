@@ -1,0 +1,152 @@
+"""Turns of an open socket are in the tables at once, and come out as if they had waited."""
+
+import pytest
+
+from addons.background import Background
+from storage import conversations, database, sessions, turns
+from storage.datadir import DataDir
+from storage.feed import Feed
+from storage.projection import keeping, tables
+from tests.addons.ingest.spooling import Log
+from tests.addons.live.speaking import (
+    codex,
+    creates,
+    item,
+    output,
+    responds,
+    shell,
+    tells,
+    types,
+)
+
+
+def turn_ids(db):
+    return [row[0] for row in db.conn.execute("select id from turns order by id")]
+
+
+def projected(db):
+    """All rows of the projected tables, in an order of their own."""
+    found = {}
+    for name in tables.NAMES:
+        rows = db.conn.execute(f"select * from {name}").fetchall()
+        names = [column[1] for column in db.conn.execute(f"pragma table_info({name})")]
+        kept = [
+            place for place, column in enumerate(names) if column != "number" or name != "messages"
+        ]
+        found[name] = sorted([tuple(row[place] for place in kept) for row in rows], key=repr)
+    return found
+
+
+def conversation(socket):
+    creates(socket, item("list the files"))
+    responds(socket, "resp_1", shell("call_1", "ls"), shell("call_2", "pwd"))
+    yield
+    creates(socket, output("call_1", "a.txt"), output("call_2", "/"), previous="resp_1")
+    responds(socket, "resp_2", item("One file.", "assistant"))
+    yield
+    creates(socket, item("and now?"), previous="resp_2")
+    tells(socket, type="response.created", response={"id": "resp_3", "model": "gpt-6.1-sol"})
+    yield
+
+
+def test_turns_show_while_the_socket_is_open(log, session, db, feed, go):
+    socket = codex(log, session)
+    for count, _ in enumerate(conversation(socket), 1):
+        go()
+        assert turn_ids(db) == [f"{socket.id}.{n:05d}" for n in range(min(count, 2))]
+    found = conversations.get(db.conn, "codex-1")
+    assert found.figures.turns == 2
+    assert types(feed).count("turn.stored") == 2
+    socket.close()
+    go()
+    assert len(turn_ids(db)) == 3
+    assert not turns.get(db.conn, turn_ids(db)[2]).is_complete
+
+
+def test_the_same_rows_come_out_as_from_replay_alone(tmp_path, datadir, db, session, log, go):
+    socket = codex(log, session)
+    logged = []
+    for _ in conversation(socket):
+        logged += log.records
+        go()
+    socket.close()
+    logged += log.records
+    go()
+    live = projected(db)
+    assert live["turns"]
+
+    other = DataDir(tmp_path / "other").prepare()
+    with database.create(other.database) as db:
+        sessions.create(db, name="mine", is_recording=True, now_ms=1)
+        db.conn.execute("update sessions set id = ?", [session])
+        again = Log(other)
+        again.records = logged
+        again.append()
+        background = Background(other, Feed())
+        while background.step(db) == 0.0:
+            pass
+        assert projected(db) == live
+
+
+def test_a_server_that_starts_again_goes_on_with_an_open_socket(log, session, db, datadir, go):
+    socket = codex(log, session)
+    steps = conversation(socket)
+    next(steps)
+    go()
+    creates(socket, output("call_1", "a.txt"), output("call_2", "/"), previous="resp_1")
+    tells(socket, type="response.created", response={"id": "resp_2", "model": "gpt-6.1-sol"})
+    go()
+    assert len(turn_ids(db)) == 1
+
+    feed = Feed()
+    background = Background(datadir, feed)
+    response = {"id": "resp_2", "model": "gpt-6.1-sol", "status": "completed", "output": []}
+    tells(socket, type="response.completed", response=response)
+    go(background)
+    assert len(turn_ids(db)) == 2
+    assert types(feed) == ["turn.ended", "turn.stored"]
+    socket.close()
+    go(background)
+    assert len(turn_ids(db)) == 2
+
+
+def test_a_message_in_pieces_over_a_restart_is_waited_for(log, session, db, datadir, go):
+    socket = codex(log, session)
+    creates(socket, item("list the files"))
+    socket.message(b'{"type": "response.created", "resp', from_client=False, final=False)
+    go()
+    background = Background(datadir, Feed())
+    socket.message(b'onse": {"id": "resp_1", ', from_client=False, final=False)
+    go(background)
+    socket.message(b'"model": "gpt"}}', from_client=False)
+    responds(socket, "resp_1", item("hello", "assistant"))
+    go(background)
+    (found,) = turn_ids(db)
+    assert turns.get(db.conn, found).answer_id == "resp_1"
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+def test_a_rebuild_beside_an_open_socket_loses_nothing(log, session, db, go, is_open):
+    socket = codex(log, session)
+    for _ in conversation(socket):
+        go()
+    if not is_open:
+        socket.close()
+        go()
+    before = turn_ids(db)
+    with database.write(db):
+        keeping.begin(db, is_forced=False)
+    go()
+    assert not keeping.state(db.conn).is_building
+    assert keeping.state(db.conn).result.startswith("done")
+    assert turn_ids(db) == before
+
+
+def test_traffic_that_no_session_was_active_for_waits(log, db, go):
+    socket = codex(log, None)
+    for _ in conversation(socket):
+        go()
+    assert turn_ids(db) == []
+    socket.close()
+    go()
+    assert len(turn_ids(db)) == 3
