@@ -146,7 +146,8 @@ class Importer:
         while folder.exists() and time.monotonic() < until_s:
             if (now := reader.lag_bytes()) < left:
                 left, until_s = now, time.monotonic() + self._patience_s
-            progress("storing", total - left, total)
+            if total:  # 0: ingest was as quick as we
+                progress("storing", total - left, total)
             time.sleep(_LOOK_S)
 
 
