@@ -12,7 +12,7 @@ run:  ## Set up and start Wirescribe: proxy and server
 	@$(RUN) --no-default-groups wirescribe up $(ARGS)
 
 test:  ## Set up and pass the tests (Python alone)
-	@$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fuzz:  ## Ten thousand hypothesis examples for each decoder
 	@$(RUN) pytest -m fuzz -n 2 --timeout 900 $(ARGS)
