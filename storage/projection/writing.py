@@ -135,7 +135,7 @@ class Tables:
         number, content = self._conn.execute(
             f"select number, content from {self.prefix}messages where id = ?", [row.id]
         ).fetchone()
-        self._conn.execute(_update(MessageRow, self.prefix + "messages"), _values(row))
+        self._conn.execute(_update(MessageRow, self.prefix + "messages"), (*_values(row), row.id))
         parts = rows.unpack(content)
         before, text = rows.words(parts), _words(row.content)
         if before != text:
@@ -307,15 +307,15 @@ class Tables:
         found = self.db.execute(
             f"""
             select t.conversation_id from {turns} a join {turns} t on t.previous_id = a.answer_id
-            where a.conversation_id = ?1 and t.conversation_id <> ?1
+            where a.conversation_id = :id and t.conversation_id <> :id
             union
-            select id from {conversations} where parent_id = ?1 and id <> ?1
+            select id from {conversations} where parent_id = :id and id <> :id
             union
             select c.id from {conversations} c join {conversations} this
             on c.spawn_digest = this.spawn_digest and c.session_id = this.session_id
-            where this.id = ?1 and c.id <> ?1 and c.is_subagent = 1
+            where this.id = :id and c.id <> :id and c.is_subagent = 1
             """,
-            [conversation_id],
+            {"id": conversation_id},
         ).fetchall()
         return [other for (other,) in found]
 
@@ -436,5 +436,5 @@ def _replace(shape: type[Row], name: str) -> str:
 @functools.cache
 def _update(shape: type[Row], name: str) -> str:
     columns = shape.__struct_fields__
-    changes = ", ".join(f"{column} = ?{number}" for number, column in enumerate(columns, 1))
-    return f"update {name} set {changes} where id = ?1"
+    changes = ", ".join(f"{column} = ?" for column in columns)
+    return f"update {name} set {changes} where id = ?"

@@ -32,6 +32,8 @@ def test_trailers_of_a_request_are_dropped_and_the_body_is_whole(proxy, provider
             b"GET /raw/bytes?size=3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         )
         until(agent, b"hello")
+        while agent.recv(65536):  # to the end of the second answer: who leaves early aborts
+            pass
     entries = proxy.wait(lambda found: len(found) == 2 and found[0].closed)
     assert provider.requests[0].body == b"hello" == entries[0].body("request")
     assert entries[0].outcome == "complete"
