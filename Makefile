@@ -15,7 +15,7 @@ test:  ## Set up and pass the tests (Python alone)
 	@$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long:  ## Kills, floods and very large traffic (Python alone)
-	@$(RUN) pytest -m long -n 2 $(ARGS)
+	@$(RUN) pytest -m long $(ARGS)
 
 test-fuzz:  ## Ten thousand hypothesis examples for each decoder
 	@$(RUN) pytest -m fuzz -n 2 --timeout 900 $(ARGS)
