@@ -3,7 +3,7 @@
 UV = ./bootstrap.sh
 RUN = $(UV) run --frozen
 
-.PHONY: help run test test-fuzz test-browser test-agents check format wheel
+.PHONY: help run test test-long test-fuzz test-browser test-agents check format wheel
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -13,6 +13,9 @@ run:  ## Set up and start Wirescribe: proxy and server
 
 test:  ## Set up and pass the tests (Python alone)
 	@$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-long:  ## Kills, floods and very large traffic (Python alone)
+	@$(RUN) pytest -m long $(ARGS)
 
 test-fuzz:  ## Ten thousand hypothesis examples for each decoder
 	@$(RUN) pytest -m fuzz -n 2 --timeout 900 $(ARGS)

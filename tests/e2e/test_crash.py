@@ -86,6 +86,7 @@ def had_before(moments, limit):
     return max((total for moment, total in moments if moment <= limit), default=0)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_what_the_client_had_a_second_ago_is_on_record(tmp_path):
     with running(Provider()) as provider, ThreadPoolExecutor(4) as pool:

@@ -240,6 +240,7 @@ def grown(stack, session):
 # --- with kill -9 --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_deleted_and_killed(tmp_path, provider):
     """kill -9 before the answer, right after it and during the sweep: deleted, or still whole."""

@@ -133,6 +133,7 @@ def test_every_shape_is_stored_as_it_crossed(stack, provider, session):
         one.check(stack, provider, stored[one.number])
 
 
+@pytest.mark.long
 def test_two_hundred_megabytes(stack, provider, session):
     down, up = 100 * MB, 100 * MB
     upload = seeded(up, "large")

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from websockets.asyncio.client import connect
 
 from storage import spool
@@ -65,6 +66,7 @@ async def stream(port, number):
     return body
 
 
+@pytest.mark.long
 def test_five_hundred_open_streams(stack, provider):
     async def all_at_once():
         return await asyncio.gather(*(stream(stack.proxy_port, n) for n in range(STREAMS)))
@@ -93,6 +95,7 @@ async def socket(stack, number):
             assert await client.recv() == message
 
 
+@pytest.mark.long
 def test_two_hundred_sockets_with_a_days_messages(stack, provider):
     async def all_at_once():
         await asyncio.gather(*(socket(stack, number) for number in range(SOCKETS)))

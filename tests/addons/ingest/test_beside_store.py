@@ -60,6 +60,7 @@ with Store.open(datadir, background=ingest.step) as store:
 """
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_again_and_again_doubles_and_loses_nothing(datadir):
     log = Log(datadir, segment_bytes=100_000)
     socket = log.entry(None, kind="websocket")

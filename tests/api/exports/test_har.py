@@ -1,6 +1,8 @@
 import json
 import tracemalloc
 
+import pytest
+
 from addons.redaction import Redactor
 from api.exports.captured import redactor
 from storage.records import Cut
@@ -285,6 +287,7 @@ def test_a_coded_body_of_100_mb_is_never_held(recording):
     assert peak < FLAT_BYTES
 
 
+@pytest.mark.long
 def test_a_session_of_10_000_entries_is_never_held(tmp_path):
     with Recording(tmp_path) as recording:
         for n in range(10_000):
