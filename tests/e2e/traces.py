@@ -18,7 +18,7 @@ from storage import packs
 Needles = Iterable[bytes]
 
 _PRINT_BYTES = 20
-_PRINTS = 8  # of each value
+_STEP_BYTES = 2000  # so that each page of 4 KB that held some of a value is found
 
 
 def found(folder: Path, needles: Needles) -> list[str]:
@@ -98,7 +98,6 @@ def prints(gone: set[bytes], kept: set[bytes]) -> set[bytes]:
     rest = b"".join(kept)
     pieces = set()
     for value in gone:
-        step = max(1, (len(value) - _PRINT_BYTES) // _PRINTS)
-        for at in range(0, len(value) - _PRINT_BYTES + 1, step):
+        for at in range(0, len(value) - _PRINT_BYTES + 1, _STEP_BYTES):
             pieces.add(value[at : at + _PRINT_BYTES])
     return {piece for piece in pieces if piece not in rest}

@@ -237,7 +237,7 @@ def test_a_short_body_is_read_once(recording):
     (entry,) = recording.export()["log"]["entries"]
 
     assert entry["_eventSourceMessages"][0]["data"] == "1"
-    assert sum("from bodies" in statement for statement in statements) == 2
+    assert sum("recursive chain" in statement for statement in statements) == 2
 
 
 def test_no_snapshot_is_open_while_a_client_reads(recording):

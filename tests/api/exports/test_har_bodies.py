@@ -103,7 +103,7 @@ def test_a_damaged_answer_is_left_out(recording):
     assert [entry["_id"] for entry in entries] == [broken, sound]
     content = entries[0]["response"]["content"]
     assert content["size"] == -1
-    assert content["comment"].startswith("left out: block ")
+    assert content["comment"].startswith("left out: body ")
     assert content["text"] == ""
     assert entries[0]["request"]["postData"]["text"] == "{}"
     assert entries[1]["response"]["content"]["text"] == "sound"
@@ -117,7 +117,7 @@ def test_a_damaged_request_is_left_out(recording):
     post = recording.exported(entry)["request"]["postData"]
 
     assert post["text"] == ""
-    assert post["comment"].startswith("left out: block ")
+    assert post["comment"].startswith("left out: body ")
 
 
 def test_an_entry_deleted_before_its_body_is_read(recording):

@@ -71,7 +71,7 @@ def test_a_damaged_message_is_left_out(recording):
     first, second = recording.exported(entry)["_webSocketMessages"]
 
     assert first["data"] == ""
-    assert first["_comment"].startswith("damaged: block ")
+    assert first["_comment"].startswith("damaged: body ")
     assert second["data"] == "second"
 
 
