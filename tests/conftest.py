@@ -1,11 +1,19 @@
 """What all tests share: a run that was told so fails when a test was skipped."""
 
 import os
+import signal
 
 import pytest
 
 # What waits for processes and sockets begins, so that no worker is left alone with it at the end.
 _SLOW_FIRST = ("tests/e2e/", "tests/cli/", "tests/api/", "tests/har/")
+
+
+def pytest_configure():
+    # A shell starts its background jobs with SIGINT ignored, which all that they start inherits:
+    # then no test could interrupt anything.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
