@@ -23,7 +23,7 @@ _LEVELS = (3, 3, 12)  # of zstd, by stage
 
 _POOL_BYTES = 64 << 10
 _FRESH_PACKS = 16  # a body is read from so many more packs at most
-_VACUUM_PAGES = 128  # given back with each pack
+_VACUUM_PAGES = 512  # given back with each pack
 _COUNTED_PACKS = 64  # in memory at once
 _MOST_NUMBERS = 4096  # that a joined pack spans: what is gone counts too
 

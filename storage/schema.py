@@ -8,6 +8,8 @@ storage.records.
 
 from sqlite_utils import Database, Migrations
 
+from storage import ddl
+
 migrations = Migrations("wirescribe")
 
 
@@ -15,14 +17,14 @@ migrations = Migrations("wirescribe")
 def m001_raw(db: Database) -> None:
     """Sessions, entries, their bodies and frames, and the log's own book-keeping."""
     for statement in _RAW:
-        db.execute(statement)
+        ddl.execute(db, statement)
 
 
 @migrations()
 def m002_projection(db: Database) -> None:
     """Which projected tables there are; they come and go with storage.projection."""
     for statement in _PROJECTION:
-        db.execute(statement)
+        ddl.execute(db, statement)
 
 
 @migrations()
@@ -33,7 +35,7 @@ def m003_chunks(db: Database) -> None:
     Its tables get other names, and go when nothing is left in them (storage.moving).
     """
     for statement in _CHUNKS:
-        db.execute(statement)
+        ddl.execute(db, statement)
     (has_bodies,) = db.execute(
         "select exists (select 1 from blocks) or exists (select 1 from first_bodies)"
     ).fetchone()

@@ -13,6 +13,8 @@ a generation, for they stay with a table that is renamed.
 
 from sqlite_utils import Database
 
+from storage import ddl
+
 VERSION = 2  # raised when the same bytes would give other rows
 
 NAMES = (
@@ -329,7 +331,7 @@ _TABLES = (
 def create(db: Database, prefix: str, generation: int) -> None:
     """Make an empty set of tables."""
     for statement in _TABLES:
-        db.execute(statement.format(p=prefix, g=f"g{generation}_"))
+        ddl.execute(db, statement.format(p=prefix, g=f"g{generation}_"))
 
 
 def rename(db: Database, prefix: str, to: str) -> None:

@@ -25,6 +25,24 @@ class TestCreate:
         assert pragma(db.conn, "synchronous") == 2
         assert pragma(db.conn, "secure_delete") == 1
         assert pragma(db.conn, "temp_store") == 2
+        assert pragma(db.conn, "page_size") == database.PAGE_BYTES
+        assert pragma(db.conn, "wal_autocheckpoint") * database.PAGE_BYTES == 64 << 20
+
+    def test_pages_of_an_older_database_stay_as_they_are(self, datadir):
+        with sqlite3.connect(datadir.database) as conn:
+            conn.execute("pragma page_size = 4096")
+            conn.execute("pragma auto_vacuum = incremental")
+            conn.execute("create table older (one)")
+        conn.close()
+
+        with database.create(datadir.database) as db:
+            assert pragma(db.conn, "page_size") == 4096
+            assert pragma(db.conn, "wal_autocheckpoint") * 4096 == 64 << 20
+
+    def test_the_file_holds_no_comments_on_its_tables(self, db):
+        for (text,) in db.execute("select sql from sqlite_master where sql is not null"):
+            assert "--" not in text
+            assert "\n" not in text or "_sqlite_migrations" in text
 
     def test_files_are_private(self, datadir, db):
         db.execute("insert into tombstones values ('s', 1, 0)")

@@ -118,7 +118,8 @@ def test_a_reader_sees_the_same_before_and_after(db, wide):
 def test_leaves_a_page_alone_that_contradicts_itself(db, wide, canary):
     assert database.truncate_log(db)
     data = bytearray(wide.read_bytes())
-    leafs = (at for at in range(0, len(data), 4096) if data[at] == 13)
+    (page_bytes,) = db.execute("pragma page_size").fetchone()
+    leafs = (at for at in range(0, len(data), page_bytes) if data[at] == 13)
     *_, page_at = (at for at in leafs if data[at + 3 : at + 5] != b"\0\0")
     data[page_at + 3 : page_at + 5] = b"\xff\xff"  # more cells than there is room for
     wide.write_bytes(data)
@@ -126,5 +127,5 @@ def test_leaves_a_page_alone_that_contradicts_itself(db, wide, canary):
     scrubbing.scrub(db, wide, 1, lambda: False)
 
     after = wide.read_bytes()
-    assert after[page_at : page_at + 4096] == data[page_at : page_at + 4096]
+    assert after[page_at : page_at + page_bytes] == data[page_at : page_at + page_bytes]
     assert after != data
