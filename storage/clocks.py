@@ -4,9 +4,19 @@ The chunk clock of a streamed body: when each chunk came, and how long it was.
 It is stored in runs of RUN_CHUNKS chunks (the last one of a body may be shorter), each of which
 can be read alone: varints in pairs, a chunk's moment and its size. The first moment of a run is
 an offset of the entry, each further one counts from that before (zigzag, for it may be negative).
+
+In the table a run is a zstd frame where that is shorter, behind a mark that no run begins with: a
+zero in two bytes. Its magic number is left out.
 """
 
+import zstandard
+
 from storage import varints
+
+_SQUEEZED = b"\x80\x00"
+_MIN_SQUEEZED = 16  # shorter runs do not get shorter
+_FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
+_PARAMETERS = zstandard.ZstdCompressionParameters.from_level(9, format=_FORMAT)
 
 RUN_CHUNKS = 256  # fixed, so that the runs of a body do not depend on how its records came
 
@@ -58,3 +68,22 @@ def decode(data: bytes) -> list[tuple[int, int]]:
     except IndexError:
         raise ValueError("a chunk clock is cut short") from None
     return chunks
+
+
+def squeeze(data: bytes) -> bytes:
+    """A run as the table keeps it."""
+    if len(data) < _MIN_SQUEEZED:
+        return data
+    frame = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compress(data)
+    return _SQUEEZED + frame if len(frame) + len(_SQUEEZED) < len(data) else data
+
+
+def unsqueeze(content: bytes) -> bytes:
+    """The run again. Raises ValueError if it is damaged."""
+    if not content.startswith(_SQUEEZED):
+        return content
+    try:
+        decompressor = zstandard.ZstdDecompressor(format=_FORMAT)
+        return decompressor.decompress(content[len(_SQUEEZED) :])
+    except zstandard.ZstdError as error:
+        raise ValueError(f"a damaged chunk clock: {error}") from error

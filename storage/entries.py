@@ -2,11 +2,10 @@
 
 import msgspec
 
-from storage.records import Body, Entry, Headers, Timing
+from storage import heads
+from storage.records import Body, Entry
 
-_HEADERS = msgspec.msgpack.Decoder(Headers)
 _MARKS = msgspec.msgpack.Decoder(tuple[str, ...])
-_TIMING = msgspec.msgpack.Decoder(Timing)
 
 SELECT = """
     select e.id, e.session_id, e.kind, e.way, e.started_ns, e.client, e.method, e.scheme, e.host,
@@ -39,13 +38,13 @@ def of_row(row: tuple) -> Entry:  # type: ignore[type-arg]
         port=row[9],
         target=row[10],
         http_version=row[11],
-        request_headers=_HEADERS.decode(row[12]),
+        request_headers=heads.unpack(row[12]),
         marks=_MARKS.decode(row[13]),
         continues=row[14],
         status=row[15],
         reason=row[16],
         response_http_version=row[17],
-        response_headers=None if row[18] is None else _HEADERS.decode(row[18]),
+        response_headers=None if row[18] is None else heads.unpack(row[18]),
         outcome=row[19],
         error=row[20],
         request_bytes=row[21],
@@ -56,7 +55,7 @@ def of_row(row: tuple) -> Entry:  # type: ignore[type-arg]
         response_decoded=body(row[29], row[30]),
         request_wire_hmac=row[31],
         response_wire_hmac=row[32],
-        timing=_TIMING.decode(row[33]),
+        timing=heads.unpack_timing(row[33]),
         server=row[34],
         tls_version=row[35],
         close_code=row[36],

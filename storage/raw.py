@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
-from storage import ids
+from storage import clocks, heads, ids
 from storage.projection import keeping
 from storage.records import Cut, EntryClosed, EntryOpened, Frame, Gap, Headers, ResponseHead, Timing
 from storage.spool import Position
@@ -84,7 +84,7 @@ class Rows:
     def clock(
         self, entry_id: str, side: str, first: int, count: int, at_bytes: int, run: bytes
     ) -> None:
-        self._clocks.append((entry_id, side, first, count, at_bytes, run))
+        self._clocks.append((entry_id, side, first, count, at_bytes, clocks.squeeze(run)))
 
     def cut(self, entry_id: str, number: int, cut: Cut) -> None:
         self._cuts.append(
@@ -149,7 +149,7 @@ def _whole(row: EntryRow, writer: str) -> tuple[Any, ...]:
     head = (
         row.id, row.session_id, writer, opened.kind, opened.way, opened.started_ns, opened.client,
         opened.method, opened.scheme, opened.host, opened.port, opened.target, opened.http_version,
-        _pack(opened.headers), opened.continues,
+        heads.pack(opened.headers), opened.continues,
     )  # fmt: skip
     return head + _answer(row.answer) + _progress(row) + _end(row)
 
@@ -158,7 +158,7 @@ def _answer(answer: ResponseHead | None) -> tuple[Any, ...]:
     if answer is None:
         return (None,) * 5
     return (
-        answer.status, answer.reason, answer.http_version, _pack(answer.headers),
+        answer.status, answer.reason, answer.http_version, heads.pack(answer.headers),
         content_type(answer.headers),
     )  # fmt: skip
 
@@ -167,7 +167,7 @@ def _progress(row: EntryRow) -> tuple[Any, ...]:
     return (
         row.request.size_bytes, row.response.size_bytes, row.request.digest, row.response.digest,
         row.request.decoded, row.response.decoded, row.request.hmac, row.response.hmac,
-        _pack(row.timing), _pack(row.marks), row.message_count,
+        heads.pack_timing(row.timing), _pack(row.marks), row.message_count,
     )  # fmt: skip
 
 
@@ -298,11 +298,11 @@ def open_entries(db: Database, writer: str, limit: int) -> list[str]:
 
 def run(db: Database, entry_id: str, side: str, first: int) -> tuple[int, bytes] | None:
     """Where in the body a run of the chunk clock begins, and its bytes."""
-    row: tuple[int, bytes] | None = db.conn.execute(
+    row = db.conn.execute(
         "select at_bytes, run from clocks where entry_id = ? and side = ? and first = ?",
         [entry_id, side, first],
     ).fetchone()
-    return row
+    return (row[0], clocks.unsqueeze(row[1])) if row else None
 
 
 def is_tombstoned(db: Database, session_id: str) -> bool:

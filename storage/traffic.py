@@ -295,7 +295,9 @@ def _chunks(conn: sqlite3.Connection, entry_id: str, side: Side, after: int) -> 
         if row is None:
             return
         first, count, at_bytes, run = row
-        for number, (offset_ns, size_bytes) in enumerate(clocks.decode(run), first):
+        for number, (offset_ns, size_bytes) in enumerate(
+            clocks.decode(clocks.unsqueeze(run)), first
+        ):
             if number > after:
                 yield Frame(
                     number=number,

@@ -1,7 +1,8 @@
 """
 What is left of given bytes in the files of a data dir, and inside whatever is packed in them.
 
-A file is searched as it is; of a database every value of every row as well, blocks unpacked.
+A file is searched as it is; of a database every value of every row as well, blocks and heads
+unpacked.
 `prints` are for what lies packed: pieces of rows as they stand in the file, which must be nowhere
 once the rows are gone, not in the slack of a page either.
 """
@@ -13,12 +14,12 @@ from pathlib import Path
 
 import zstandard
 
-from storage import packs
+from storage import heads, packs
 
 Needles = Iterable[bytes]
 
 _PRINT_BYTES = 20
-_STEP_BYTES = 2000  # so that each page of 4 KB that held some of a value is found
+_STEP_BYTES = 500  # so that each page of 1 KB that held some of a value is found
 
 
 def found(folder: Path, needles: Needles) -> list[str]:
@@ -55,10 +56,14 @@ def values(path: Path) -> Iterator[tuple[str, str, bytes]]:
                     if isinstance(value, str):
                         yield table, column, value.encode()
                     elif isinstance(value, bytes):
-                        yield table, column, _plain(value) if table == "packed" else value
+                        yield table, column, _plain(table, column, value)
 
 
-def _plain(data: bytes) -> bytes:
+def _plain(table: str, column: str, data: bytes) -> bytes:
+    if column in ("request_headers", "response_headers"):
+        return b"\n".join(b": ".join(header) for header in heads.unpack(data))
+    if table != "packed":
+        return data
     try:
         return zstandard.ZstdDecompressor().decompress(data)
     except zstandard.ZstdError:

@@ -52,3 +52,27 @@ def test_a_run_cut_short_is_told():
     for keep in range(1, len(run.data)):
         with pytest.raises(ValueError, match="cut short"):
             clocks.decode(bytes(run.data[:keep]))
+
+
+@given(chunks=CHUNKS)
+def test_the_table_gives_a_run_back(chunks):
+    data = bytes(encoded(chunks).data)
+    assert clocks.unsqueeze(clocks.squeeze(data)) == data
+
+
+def test_steady_chunks_take_next_to_nothing_in_the_table():
+    run = encoded([(number * 20_000_000, 300) for number in range(clocks.RUN_CHUNKS)])
+    content = clocks.squeeze(bytes(run.data))
+    assert len(content) < 40
+    assert clocks.unsqueeze(content) == run.data
+
+
+def test_a_run_as_it_was_stored_before_is_read():
+    data = bytes(encoded([(1000, 300)] * 40).data)
+    assert clocks.unsqueeze(data) == data
+
+
+def test_a_damaged_frame_is_told():
+    content = clocks.squeeze(bytes(encoded([(1000, 300)] * 40).data))
+    with pytest.raises(ValueError, match="damaged chunk clock"):
+        clocks.unsqueeze(content[:-1])
