@@ -1,8 +1,9 @@
 """
 Goals 3, 4, 5: what long sessions cost on the disk, and what writing and reading them takes.
 
-Sessions are those of bench.dialogue. Each body is read back and compared byte for byte, as first
-written and again when all is packed anew. Times are of the processor, not of the clock: others may
+Sessions are those of bench.dialogue, and what `--flows` names: mitmproxy's flow files of real
+agents. Each body is read back and compared byte for byte, as first written and again when all is
+packed anew. Times are of the processor, not of the clock: others may
 work on the machine.
 """
 
@@ -19,12 +20,13 @@ from sqlite_utils import Database
 
 from addons.ingest import Ingest
 from addons.project import Projection
-from bench import dialogue
+from bench import captured, dialogue
 from bench.report import Figure, show
-from storage import bodies, database, ids, packs, sessions, spool, upkeep
+from storage import bodies, database, ids, packs, sessions, spool
 from storage.cutting import Cutter
 from storage.datadir import DataDir
 from storage.records import BodyEnd, ConnectionTimes, EntryClosed, EntryOpened, ResponseHead
+from storage.upkeep import Upkeep
 
 Exchanges = list[tuple[bytes, bytes]]
 
@@ -44,7 +46,9 @@ _ANSWERED = ((b"Content-Type", b"text/event-stream; charset=utf-8"),)
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench bodies")
     parser.add_argument("--turns", type=int, default=200)
-    turns = parser.parse_args(argv).turns
+    parser.add_argument("--flows", type=Path, nargs="*", default=[], metavar="FILE")
+    asked = parser.parse_args(argv)
+    turns = asked.turns
     kinds: dict[str, Callable[[], Iterator[tuple[bytes, bytes]]]] = {
         "one agent": lambda: dialogue.session(turns),
         "two agents by turns": lambda: dialogue.interleaved(turns),
@@ -53,7 +57,9 @@ def main(argv: list[str]) -> None:
     }
     figures = [_cutting(next(kinds["one agent"]()))]
     for name, make in kinds.items():
-        figures += _store(name, list(make()))
+        figures += _store(name, [request for request, _ in make()])
+    for path in asked.flows:
+        figures += _store(path.stem, captured.sent(path))
     figures += _whole(list(kinds["one agent"]()))
     show(f"bodies: sessions of {turns} turns", figures)
 
@@ -78,8 +84,7 @@ def _cut(data: bytes) -> None:
         at = cutter.end(at)
 
 
-def _store(name: str, exchanges: Exchanges) -> list[Figure]:
-    requests = [request for request, _ in exchanges]
+def _store(name: str, requests: list[bytes]) -> list[Figure]:
     bound = float(_bound(requests))
     with tempfile.TemporaryDirectory() as folder:
         db = database.create(Path(folder) / "wirescribe.db")
@@ -88,8 +93,7 @@ def _store(name: str, exchanges: Exchanges) -> list[Figure]:
             put_ms.append(_cpu_s(lambda request=request: digests.append(_put(db, request))) * 1e3)  # type: ignore[misc]
         _compare(db, requests, digests)
         first = _stored_bytes(db)
-        while upkeep.step(db):
-            pass
+        _pack(db)
         _compare(db, requests, digests)
         later = _stored_bytes(db)
         longest = max(range(len(requests)), key=lambda index: len(requests[index]))
@@ -108,6 +112,13 @@ def _store(name: str, exchanges: Exchanges) -> list[Figure]:
         Figure(name=f"{name}: read {size} again", unit="CPU ms", ours=warm_ms, goal=2),
         Figure(name=f"{name}: read {size}, nothing cached", unit="CPU ms", ours=cold_ms, goal=5),
     ]  # fmt: skip
+
+
+def _pack(db: Database) -> None:
+    """As the server does when nothing comes any more."""
+    upkeep = Upkeep(rest_s=0)
+    while upkeep.step(db):
+        pass
 
 
 def _put(db: Database, data: bytes) -> bytes:
@@ -131,7 +142,7 @@ def _stored_bytes(db: Database) -> float:
     (packed,) = db.execute("select sum(length(data) + 8) from packed").fetchone()
     (places,) = db.execute("select sum(length(sizes) + length(uses) + 24) from packs").fetchone()
     (recipes,) = db.execute("select sum(length(recipe) + 2 * 32 + 20) from bodies").fetchone()
-    (keys,) = db.execute("select count(*) * 14 from chunks").fetchone()
+    (keys,) = db.execute("select count(*) * 12 from chunks").fetchone()
     return float(packed + places + recipes + keys)
 
 
@@ -174,6 +185,7 @@ def _whole(exchanges: Exchanges) -> list[Figure]:
         ingest_s = _cpu_s(lambda: _drain(Ingest(datadir), db))
         raw_bytes = _file_bytes(db, datadir)
         project_s = _cpu_s(lambda: _project(db))
+        _pack(db)
         all_bytes = _file_bytes(db, datadir)
         _check(db, exchanges)
         db.close()

@@ -18,19 +18,20 @@ from storage.errors import StoreError
 from storage.packs import PACK_BYTES, Pack
 from storage.recipes import Run
 
-_FRESH, _POOLED, _REPACKED = 0, 1, 2
-_LEVELS = (3, 3, 12)  # of zstd, by stage
+_FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
+_LEVELS = (3, 3, 12, 12)  # of zstd, by stage
 
 _POOL_BYTES = 64 << 10
 _FRESH_PACKS = 16  # a body is read from so many more packs at most
 _VACUUM_PAGES = 512  # given back with each pack
 _COUNTED_PACKS = 64  # in memory at once
+_SHORT_BYTES = PACK_BYTES // 2  # a repacked pack that is joined with what comes behind it
 _MOST_NUMBERS = 4096  # that a joined pack spans: what is gone counts too
 
 
 def key(chunk: bytes) -> int:
-    """What chunks are looked for by. Only a hint: who finds one compares the bytes."""
-    return int.from_bytes(sha256(chunk).digest()[:8], signed=True)
+    """What chunks are looked for by: short, for it is only a hint. Who finds one compares bytes."""
+    return int.from_bytes(sha256(chunk).digest()[:5])
 
 
 def add(db: Database, first: int, chunks: Sequence[bytes]) -> None:
@@ -98,13 +99,14 @@ def pool(db: Database) -> None:
         _join(db, [first for first, _ in reversed(fresh)], stage)
 
 
-def repack(db: Database) -> bool:
+def repack(db: Database, *, is_resting: bool = False) -> bool:
     """
     Join one row of neighbours into a pack that is better compressed; False if there is none.
 
-    In a transaction of its own. What is at the end stays as it is until more has come.
+    In a transaction of its own. What is at the end stays as it is until more has come, or until
+    it `is_resting`: that nothing came for a while.
     """
-    group = _group(db)
+    group = _group(db, is_resting=is_resting)
     if group is None:
         return False
     with database.write(db):
@@ -113,25 +115,36 @@ def repack(db: Database) -> bool:
     return True
 
 
-def _group(db: Database) -> list[int] | None:
+def _group(db: Database, *, is_resting: bool) -> list[int] | None:
     """The oldest packs that are not joined yet and lie one behind the other."""
+    # A short one before them was made at rest: it is joined again with what came since.
     rows = db.execute(
         """
-        select first, size_bytes, count, stage = 2 or is_dirty from packs
-        where first >= (select min(first) from packs where stage < 2 or is_dirty = 1)
+        select first, size_bytes, count, stage, is_dirty from packs
+        where first >= (
+            select coalesce((select max(b.first) from packs b where b.first < a.first), a.first)
+            from packs a where (stage < 2 or is_dirty = 1) and stage < 2 and is_dirty = 0
+            order by a.first limit 1
+        )
         order by first limit 4096
         """
     ).fetchall()
     group: list[int] = []
     size_bytes = 0
-    for first, more_bytes, numbers, is_border in rows:
+    has_new = False
+    for first, more_bytes, numbers, stage, is_dirty in rows:
         is_long = bool(group) and first + numbers - group[0] > _MOST_NUMBERS
-        if group and (is_border or is_long or size_bytes >= PACK_BYTES):
-            return group
+        is_short = stage < _REPACKED or (stage == _REPACKED and more_bytes < _SHORT_BYTES)
+        is_border = is_dirty or not is_short
+        if is_border or is_long or size_bytes >= PACK_BYTES:
+            if has_new:
+                return group
+            group, size_bytes = [], 0
         if not is_border:
             group.append(first)
             size_bytes += more_bytes
-    return group if size_bytes >= PACK_BYTES else None
+            has_new = has_new or stage < _REPACKED
+    return group if has_new and (is_resting or size_bytes >= PACK_BYTES) else None
 
 
 # --- one pack -------------------------------------------------------------------------------------
@@ -236,7 +249,7 @@ def _join(db: Database, firsts: Sequence[int], stage: int) -> None:
             pack = None
         if pack is None:
             # It stays as it is, for `doctor` to show, and is not tried again.
-            db.execute("update packs set stage = ? where first = ?", [_REPACKED, first])
+            db.execute("update packs set stage = ? where first = ?", [_LEFT, first])
             return
         parts.append((pack, packs.unpack_uses(row[1], row[0])))
     for first in firsts:

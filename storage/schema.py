@@ -64,7 +64,8 @@ _CHUNKS = (
         first      integer primary key,  -- number of its first chunk
         count      integer not null,   -- of the numbers it stands for, those that are gone too
         size_bytes integer not null,   -- plain
-        stage      integer not null,   -- 0 as it came, 1 joined, 2 joined and compressed well
+        stage      integer not null,   -- 0 as it came, 1 joined, 2 joined and compressed well,
+                                       -- 3 damaged and left as it is
         is_dirty   integer not null default 0,  -- 1: holds chunks that nobody uses
         token      integer not null,   -- of these bytes; another one when it is written again
         uses       blob not null,      -- per chunk: in how many recipes it stands itself
@@ -80,7 +81,7 @@ _CHUNKS = (
     """,
     """
     create table chunks (              -- to find a chunk again; only a hint
-        key    integer primary key,    -- first 64 bits of its SHA-256
+        key    integer primary key,    -- first 40 bits of its SHA-256
         number integer not null
     ) strict
     """,

@@ -6,8 +6,24 @@ from sqlite_utils import Database
 
 from storage import moving, packing
 
+_REST_S = 30.0
 
-def step(db: Database, budget_ms: float = 30) -> bool:
-    """One slice, in short transactions of its own; True while there is more to do at once."""
-    end = time.monotonic() + budget_ms / 1000
-    return moving.step(db, lambda: time.monotonic() >= end) or packing.repack(db)
+
+class Upkeep:
+    """Of one database; `rest_s` after the last new chunk the newest ones are packed well too."""
+
+    def __init__(self, rest_s: float = _REST_S) -> None:
+        self._rest_s = rest_s
+        self._next_number = -1
+        self._changed_s = 0.0
+
+    def step(self, db: Database, budget_ms: float = 30) -> bool:
+        """One slice, in short transactions of its own; True while there is more to do at once."""
+        now = time.monotonic()
+        end = now + budget_ms / 1000
+        (next_number,) = db.execute("select next_number from numbering").fetchone()
+        if next_number != self._next_number:
+            self._next_number, self._changed_s = next_number, now
+        return moving.step(db, lambda: time.monotonic() >= end) or packing.repack(
+            db, is_resting=now - self._changed_s >= self._rest_s
+        )

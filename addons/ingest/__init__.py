@@ -14,9 +14,10 @@ from itertools import takewhile
 from sqlite_utils import Database
 
 from addons.ingest.tail import Tail
-from storage import database, raw, removal, spool, upkeep
+from storage import database, raw, removal, spool
 from storage.datadir import DataDir
 from storage.spool import Damage, Position, SpoolReader, SpoolRecord
+from storage.upkeep import Upkeep
 
 _PAUSE_S = 0.05  # to the next look when nothing was there
 _WORK_S = 0.025  # aim for a step without its commit, so that hardly one takes twice as long
@@ -40,6 +41,7 @@ class Ingest:
     def __init__(self, datadir: DataDir, listener: Listener | None = None) -> None:
         self._listener = listener
         self._root = datadir.spool
+        self._upkeep = Upkeep()
         self._tails: dict[str, Tail] = {}
         self._last = ""  # the writer that was served last
         self._limit_bytes = 1 << 20
@@ -75,7 +77,7 @@ class Ingest:
                 return 0.0
         if self._close_left(db):
             return 0.0
-        return 0.0 if self._sweep(db) or upkeep.step(db) else _PAUSE_S
+        return 0.0 if self._sweep(db) or self._upkeep.step(db) else _PAUSE_S
 
     def _sweep(self, db: Database) -> bool:
         more = removal.sweep(db)

@@ -6,9 +6,10 @@ import random
 import pytest
 from sqlite_utils import Database
 
-from storage import blocks, bodies, database, first, moving, sessions, traffic, upkeep
+from storage import blocks, bodies, database, first, moving, sessions, traffic
 from storage.blocks import BLOCK_BYTES
 from storage.schema import migrations
+from storage.upkeep import Upkeep
 from tests.storage import recording
 
 _FIRST = (
@@ -89,7 +90,7 @@ def test_the_migration_keeps_what_is_there():
 
 def test_a_new_database_has_nothing_to_move(db):
     assert moving.progress(db.conn) is None
-    assert not upkeep.step(db)
+    assert not Upkeep().step(db)
 
 
 def test_both_stores_are_read_until_it_is_done(db, old):

@@ -56,6 +56,40 @@ class TestJoining:
         assert whole(db, stored)
         assert list(bodies.verify(db.conn)) == []
 
+    def test_at_rest_the_newest_are_repacked_too(self, db):
+        stored = [(bodies.put(db, noise(30_000, seed)), noise(30_000, seed)) for seed in range(10)]
+        repack_all(db)
+        assert stages(db)[-1] < 2
+        assert packing.repack(db, is_resting=True)
+        assert set(stages(db)) == {2}
+        assert not packing.repack(db, is_resting=True)
+        assert whole(db, stored)
+
+    def test_a_short_one_made_at_rest_is_joined_with_what_comes(self, db):
+        stored = []
+        for seed in range(40):
+            stored.append((bodies.put(db, noise(20_000, seed)), noise(20_000, seed)))
+            while packing.repack(db, is_resting=True):
+                pass
+            assert set(stages(db)) == {2}
+        sizes = [size for (size,) in db.execute("select size_bytes from packs order by first")]
+        assert sum(sizes) == 800_000
+        assert all(size >= packs.PACK_BYTES // 2 for size in sizes[:-1])
+        assert whole(db, stored)
+
+    def test_numbers_far_apart_are_not_joined_and_it_ends(self, db):
+        """What is gone between them counts: a pack may not span that many numbers."""
+        bodies.put(db, noise(1500))
+        while packing.repack(db, is_resting=True):
+            pass
+        bodies.release(db, bodies.put(db, noise(4_000_000, 2)).digest)
+        sweep(db)
+        last = bodies.put(db, noise(1500, 3))
+        while packing.repack(db, is_resting=True):
+            pass
+        assert set(stages(db)) == {2}
+        assert whole(db, [(last, noise(1500, 3))])
+
     def test_a_reader_in_a_snapshot_reads_on(self, datadir, db):
         data = noise(700_000)
         body = bodies.put(db, data)
@@ -262,7 +296,7 @@ def shared():
 _WORK = textwrap.dedent(
     """
     import pathlib, random, sys
-    from storage import bodies, database, upkeep
+    from storage import bodies, database, packing
     db = database.create(pathlib.Path(sys.argv[1]))
     data, seed = b"", int(sys.argv[2])
     while True:
@@ -279,7 +313,7 @@ _WORK = textwrap.dedent(
             while more:
                 with database.write(db):
                     more = bodies.sweep_released(db, lambda: True)
-        while upkeep.step(db):
+        while packing.repack(db, is_resting=True):
             pass
     """
 )
