@@ -118,7 +118,6 @@ def _cut(db: Database, data: bytes, *, keep_last: bool = True) -> tuple[Memory, 
         found.leave_last()
     if found.fresh:
         packing.add(db, number, found.fresh)
-        packing.pool(db)
     memory.stamp = stamp + 1
     db.execute(
         "update numbering set next_number = ?, stamp = ?",

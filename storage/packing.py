@@ -1,10 +1,9 @@
 """
 Writing packs: chunks in, uses counted, small packs joined, unused chunks out.
 
-Whatever is put together makes a small pack of its own at once (stage 0). A handful of these become
-one of 64 KB (stage 1) as soon as they are that much, and later the background joins those
-into well-compressed ones of 256 KB (stage 2). Each of these is one transaction: after a crash the
-old packs are there, or the new one.
+What comes is put into the newest pack (stage 0) until that has 64 KB (stage 1), and later the
+background joins those into well-compressed ones of 512 KB (stage 2). Each of these is one
+transaction: after a crash the old packs are there, or the new one.
 """
 
 import zlib
@@ -19,10 +18,9 @@ from storage.packs import PACK_BYTES, Pack
 from storage.recipes import Run
 
 _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
-_LEVELS = (3, 3, 12, 12)  # of zstd, by stage
+_LEVELS = (3, 6, 12, 12)  # of zstd, by stage
 
 _POOL_BYTES = 64 << 10
-_FRESH_PACKS = 16  # a body is read from so many more packs at most
 _VACUUM_PAGES = 512  # given back with each pack
 _COUNTED_PACKS = 64  # in memory at once
 _SHORT_BYTES = PACK_BYTES // 2  # a repacked pack that is joined with what comes behind it
@@ -35,17 +33,42 @@ def key(chunk: bytes) -> int:
 
 
 def add(db: Database, first: int, chunks: Sequence[bytes]) -> None:
-    """Store new chunks under the numbers from `first` on, with one use each."""
+    """
+    Store new chunks under the numbers from `first` on, with one use each.
+
+    They are put together with what came last while that is short: what is new in one body is
+    often like what was new in the one before.
+    """
     start = size_bytes = 0
     for index, chunk in enumerate(chunks, 1):
         size_bytes += len(chunk)
         if size_bytes >= PACK_BYTES or index == len(chunks):
-            _insert_chunks(db, first + start, chunks[start:index], size_bytes)
+            _add(db, _fresh(first + start, chunks[start:index]))
             start, size_bytes = index, 0
     db.conn.executemany(
         "insert into chunks (key, number) values (?, ?) on conflict (key) do nothing",
         [(key(chunk), number) for number, chunk in enumerate(chunks, first)],
     )
+
+
+def _fresh(first: int, chunks: Sequence[bytes]) -> Pack:
+    sizes, crcs = [len(chunk) for chunk in chunks], [zlib.crc32(chunk) for chunk in chunks]
+    return Pack(first, 0, sizes, crcs, b"".join(chunks))
+
+
+def _add(db: Database, pack: Pack) -> None:
+    row = db.execute(
+        "select first, count, uses, stage, is_dirty from packs order by first desc limit 1"
+    ).fetchone()
+    parts = [(pack, [1] * pack.count)]
+    if row is not None:
+        last, numbers, uses, stage, is_dirty = row
+        old = _readable(db, last) if stage == _FRESH and not is_dirty else None
+        if old is not None and pack.first + pack.count - last <= _MOST_NUMBERS:
+            _delete(db, last)
+            parts.insert(0, (old, packs.unpack_uses(uses, numbers)))
+    size_bytes = sum(len(part.plain) for part, _ in parts)
+    _insert_parts(db, _POOLED if size_bytes >= _POOL_BYTES else _FRESH, parts)
 
 
 def count(db: Database, runs: Iterable[Run], change: int) -> None:
@@ -80,23 +103,6 @@ def sweep(db: Database) -> Iterator[None]:
         first, numbers, stage, uses = row
         _rewrite(db, first, stage, packs.unpack_uses(uses, numbers))
         yield
-
-
-def pool(db: Database) -> None:
-    """Join the newest small packs if they are enough by now."""
-    rows = db.execute(
-        "select first, size_bytes, stage, is_dirty from packs order by first desc limit ?",
-        [_FRESH_PACKS],
-    ).fetchall()
-    fresh = []
-    for first, size_bytes, stage, is_dirty in rows:
-        if stage != _FRESH or is_dirty:
-            break
-        fresh.append((first, size_bytes))
-    total = sum(size_bytes for _, size_bytes in fresh)
-    if total >= _POOL_BYTES or len(fresh) >= _FRESH_PACKS:
-        stage = _POOLED if total >= _POOL_BYTES // 2 else _FRESH
-        _join(db, [first for first, _ in reversed(fresh)], stage)
 
 
 def repack(db: Database, *, is_resting: bool = False) -> bool:
@@ -148,12 +154,6 @@ def _group(db: Database, *, is_resting: bool) -> list[int] | None:
 
 
 # --- one pack -------------------------------------------------------------------------------------
-
-
-def _insert_chunks(db: Database, first: int, chunks: Sequence[bytes], size_bytes: int) -> None:
-    stage = _POOLED if size_bytes >= _POOL_BYTES else _FRESH
-    sizes, crcs = [len(chunk) for chunk in chunks], [zlib.crc32(chunk) for chunk in chunks]
-    _insert(db, first, stage, sizes, crcs, [1] * len(chunks), b"".join(chunks))
 
 
 def _insert(
@@ -222,12 +222,16 @@ class _Counter:
         return True
 
 
-def _rewrite(db: Database, first: int, stage: int, uses: Sequence[int]) -> None:
+def _readable(db: Database, first: int) -> Pack | None:
     try:
-        pack = packs.load(db.conn, first)
+        return packs.load(db.conn, first)
     except StoreError:
-        pack = None  # nobody can read it, but bytes may be in it that have to go
-    _delete(db, first)
+        return None
+
+
+def _rewrite(db: Database, first: int, stage: int, uses: Sequence[int]) -> None:
+    pack = _readable(db, first)
+    _delete(db, first)  # if nobody can read it too: bytes may be in it that have to go
     if pack is None:
         return
     dead = [index for index, number in enumerate(uses) if not number and pack.chunk(index)]
@@ -243,10 +247,7 @@ def _join(db: Database, firsts: Sequence[int], stage: int) -> None:
     parts = []
     for first in firsts:
         row = db.execute("select count, uses from packs where first = ?", [first]).fetchone()
-        try:
-            pack = packs.load(db.conn, first)
-        except StoreError:
-            pack = None
+        pack = _readable(db, first)
         if pack is None:
             # It stays as it is, for `doctor` to show, and is not tried again.
             db.execute("update packs set stage = ? where first = ?", [_LEFT, first])

@@ -27,7 +27,7 @@ import zstandard
 from storage.errors import StoreError
 from storage.recipes import Run
 
-PACK_BYTES = 256 << 10  # plain; a pack may be longer by a chunk
+PACK_BYTES = 512 << 10  # plain; a pack may be longer by a chunk
 
 _MOST_BYTES = 1 << 20  # a damaged size is not trusted with more memory
 _CACHED_BYTES = 24 << 20

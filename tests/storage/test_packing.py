@@ -49,7 +49,7 @@ class TestJoining:
         assert whole(db, stored)
 
     def test_repacked_ones_are_long(self, db):
-        stored = [(bodies.put(db, noise(30_000, seed)), noise(30_000, seed)) for seed in range(30)]
+        stored = [(bodies.put(db, noise(30_000, seed)), noise(30_000, seed)) for seed in range(60)]
         assert 2 not in stages(db)
         assert repack_all(db) == 3
         assert stages(db)[:3] == [2, 2, 2]
