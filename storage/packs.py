@@ -29,6 +29,7 @@ from storage.recipes import Run
 
 PACK_BYTES = 512 << 10  # plain; a pack may be longer by a chunk
 
+_HAS_CHECKSUM = 4  # in the first byte behind the magic number of a zstd frame (RFC 8878, 3.1.1.1.1)
 _MOST_BYTES = 1 << 20  # a damaged size is not trusted with more memory
 _CACHED_BYTES = 24 << 20
 
@@ -330,8 +331,10 @@ def _salvaged(data: bytes, size_bytes: int) -> bytes:
     """What a damaged frame still gives, zeros for the rest."""
     plain = bytearray()
     if size_bytes <= _MOST_BYTES:
-        # Without the checksum behind it: that is wrong, and each chunk has its own.
-        stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data[:-4]), read_size=64)
+        # As one without a checksum: that is wrong, and each chunk has its own.
+        head = bytes(byte & ~_HAS_CHECKSUM for byte in data[4:5])
+        frame = data[:4] + head + data[5:-4]
+        stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(frame), read_size=64)
         try:
             while len(plain) < size_bytes and (piece := stream.read(256)):
                 plain += piece
