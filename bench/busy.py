@@ -122,6 +122,7 @@ def _load(datadir: DataDir, client: "_Client", deleted: str, seconds: float) -> 
     writer.start()
     try:
         _wait_for_backlog(datadir)
+        client.close()
         client.ask("POST", "/api/rebuild", {"force": True})
         client.ask("DELETE", f"/api/sessions/{deleted}", {})
         seen = _Watch(datadir, client, seconds).run()
@@ -209,6 +210,10 @@ class _Client:
         self.port, self.session = port, session
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._number = 0
+
+    def close(self) -> None:
+        """The server closes what is silent for 5 s; the next call connects again."""
+        self._connection.close()
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         sent = None if body is None else msgspec.json.encode(body)

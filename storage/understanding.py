@@ -36,27 +36,24 @@ def of_sessions(
     conn: sqlite3.Connection, session_id: str | None = None, *, among: Sequence[str] | None = None
 ) -> dict[str, Understanding]:
     """By session: of one, of some, or of all that have any. One query, whatever their number."""
+    # What stands first in `first` sorts first: roots that speak for themselves, oldest first. To join
+    # once and find the words of that one by its id takes a third of what a window function does.
     asked = [session_id] if session_id is not None else among
     where = "" if asked is None else "where s.session_id in (select value from json_each(:asked))"
     rows = conn.execute(
         f"""
-        with first as (
-            select s.session_id, k.summary, k.cwd, k.agent, k.agent_version, k.model, k.git_branch,
-                row_number() over (
-                    partition by s.session_id
-                    order by k.parent_id is not null, k.is_subagent, k.thread_turns = 0,
-                        k.first_turn
-                ) as place
-            from shares s join conversations k on k.id = s.conversation_id {where}
-        ), total as (
+        with total as materialized (
             select s.session_id,
                 sum(k.parent_id is null and not k.is_subagent and k.thread_turns > 0),
-                sum(k.parent_id is not null or k.is_subagent), {figures.SUMS.replace("c.", "s.")}
+                sum(k.parent_id is not null or k.is_subagent),
+                {figures.SUMS.replace("c.", "s.")},
+                min((k.parent_id is not null) || k.is_subagent || (k.thread_turns = 0)
+                    || k.first_turn || ' ' || k.id) as first
             from shares s join conversations k on k.id = s.conversation_id {where}
             group by s.session_id
         )
         select f.summary, f.cwd, f.agent, f.agent_version, f.model, f.git_branch, t.*
-        from first f join total t on t.session_id = f.session_id where f.place = 1
+        from total t join conversations f on f.id = substr(t.first, instr(t.first, ' ') + 1)
         """,
         {"asked": msgspec.json.encode(asked).decode()},
     )
@@ -70,7 +67,7 @@ def of_sessions(
             git_branch=row[5],
             conversations=row[7],
             subagents=row[8],
-            figures=figures.of_row(row[9:]),
+            figures=figures.of_row(row[9:-1]),
         )
         for row in rows.fetchall()
     }
