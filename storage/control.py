@@ -43,6 +43,31 @@ def write(path: Path, control: Control) -> None:
     files.replace(path, msgspec.json.format(msgspec.json.encode(control), indent=1))
 
 
+class ControlWriter:
+    """Replaces the file when there is something new to say, or when somebody else touched it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._generation = ControlReader(path).current().generation
+        self._told: Control | None = None
+        self._left: tuple[int, int, int] | None = None  # how the file looked when it was written
+
+    def tell(self, control: Control) -> None:
+        """On return `control` is in the file, with a generation of its own. Raises StoreError."""
+        if control == self._told and self._left is not None and self._left == self._look():
+            return
+        self._left = None
+        write(self._path, msgspec.structs.replace(control, generation=self._generation + 1))
+        self._generation += 1
+        self._told, self._left = control, self._look()
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            return _look_of(os.stat(self._path))
+        except OSError:
+            return None
+
+
 class ControlReader:
     """
     The newest state of a control file, looked at with one `stat` per call.
@@ -70,7 +95,7 @@ class ControlReader:
         except OSError as error:
             self._lost(f"cannot be looked at: {error.strerror}")
             return self._current
-        seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+        seen = _look_of(found)
         if seen != self._seen:
             self._load()
             # A file that was replaced just now may be so again without any of the three moving.
@@ -94,3 +119,7 @@ class ControlReader:
     def _lost(self, why: str) -> None:
         self._seen = None
         self.degraded = f"the control file {self._path} {why}: the last state stays in force"
+
+
+def _look_of(found: os.stat_result) -> tuple[int, int, int]:
+    return (found.st_mtime_ns, found.st_ino, found.st_size)

@@ -182,7 +182,6 @@ class Feed:
 
     def __init__(self, *, idle_minutes: float = IDLE_MINUTES) -> None:
         self.idle_minutes = idle_minutes
-        self.sessions_changed = threading.Event()  # somebody changed sessions; ingest clears it
         self._lock = threading.Lock()
         self._seq = time.time_ns() // 1_000_000 * 1000
         self._rings: dict[Channel, _Ring] = {

@@ -21,6 +21,7 @@ import msgspec
 from sqlite_utils import Database
 
 from storage import control, database, files, sessions
+from storage.control import Control
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError, WirescribeError
 
@@ -150,9 +151,7 @@ class Store:
         If that fails, the future raises StoreError although the change is committed; the file is
         then tried again until it succeeds, and meanwhile the store is degraded.
         """
-        changed = self._queue(fn, args, kwargs, changes_sessions=True)
-        changed.add_done_callback(lambda _: self.feed.sessions_changed.set())
-        return changed
+        return self._queue(fn, args, kwargs, changes_sessions=True)
 
     def close(self) -> None:
         """
@@ -207,7 +206,9 @@ class _WriterThread:
         self._ended = False
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="storage-writer", daemon=True)
-        self._generation = control.ControlReader(datadir.control).current().generation
+        self._control = control.ControlWriter(datadir.control)
+        self._sessions: Control | None = None  # as the proxy is to know them; None: not read yet
+        self._changed_sessions: set[str] = set()  # since then
         self._log_bytes = 0  # size of the WAL at the latest checkpoint
         self._step_failure: str | None = None
         self._failed_steps = 0
@@ -245,6 +246,7 @@ class _WriterThread:
             self._ready.set_exception(error)
             return
         try:
+            self._changed_sessions = sessions.watch(db, "store")
             self._renew_control(db)
             self._ready.set_result(None)
             self._serve(db)
@@ -305,15 +307,19 @@ class _WriterThread:
                 time.sleep(_LOCKED_PAUSE_S)
 
     def _renew_control(self, db: Database) -> None:
-        fresh = msgspec.structs.replace(
-            sessions.control(db.conn), generation=self._generation + 1, automatic=self._automatic
-        )
+        """Have the control file tell what the tables say. Raises StoreError."""
+        changed = frozenset(self._changed_sessions)
+        if self._sessions is None:
+            fresh = msgspec.structs.replace(sessions.control(db.conn), automatic=self._automatic)
+        else:
+            fresh = sessions.control_again(db.conn, self._sessions, changed)
+        self._sessions = fresh
+        self._changed_sessions -= changed
         try:
-            control.write(self._datadir.control, fresh)
+            self._control.tell(fresh)
         except StoreError as error:
             self._control_failure = f"the proxy does not know the newest sessions: {error}"
             raise
-        self._generation += 1
         self._control_failure = None
 
     def _step(self, db: Database) -> float:

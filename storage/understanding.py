@@ -36,8 +36,8 @@ def of_sessions(
     conn: sqlite3.Connection, session_id: str | None = None, *, among: Sequence[str] | None = None
 ) -> dict[str, Understanding]:
     """By session: of one, of some, or of all that have any. One query, whatever their number."""
-    # What stands first in `first` sorts first: roots that speak for themselves, oldest first. To join
-    # once and find the words of that one by its id takes a third of what a window function does.
+    # What stands first in `first` sorts first: roots that speak for themselves, oldest first. One
+    # join, with the words of that one found by its id, takes a third of a window function's time.
     asked = [session_id] if session_id is not None else among
     where = "" if asked is None else "where s.session_id in (select value from json_each(:asked))"
     rows = conn.execute(

@@ -40,12 +40,12 @@ class Live:
     def __init__(self, feed: Feed, projection: Projection) -> None:
         self.degraded: Callable[[], str | None] = lambda: None
         self._feed = feed
-        self._sessions = Sessions(feed)
+        self._sessions = Sessions()
         self._threads = Threads(Placer(), feed.idle_minutes * 60)
         self._hooks = Hooks(self._threads)
         turns = Turns(feed, projection, self._threads, self._hooks)
         self._turns = turns
-        self._entries = Entries(feed, turns, self._sessions)
+        self._entries = Entries(feed, turns)
         self._was_degraded: str | None = None
         self._exits: list[tuple[float, str]] = []  # of runs: when, and their session
         self._look_s = 0.0

@@ -12,7 +12,6 @@ from sqlite_utils import Database
 from addons import wire
 from addons.ingest.progress import DECODER as PROGRESS
 from addons.live.following import Following
-from addons.live.sessions import Sessions
 from addons.live.shapes import EntryClosed, EntryOpened
 from addons.live.turns import Turns
 from addons.wire import driving
@@ -51,10 +50,9 @@ class _Open(msgspec.Struct, kw_only=True, eq=False):
 class Entries:
     """All that are open and fresh."""
 
-    def __init__(self, feed: Feed, turns: Turns, sessions: Sessions) -> None:
+    def __init__(self, feed: Feed, turns: Turns) -> None:
         self._feed = feed
         self._turns = turns
-        self._sessions = sessions
         self._open: dict[bytes, _Open] = {}
         self._left_out: dict[bytes, int | None] = {}  # when it started; None: for good
         self._has_failed = False
@@ -234,7 +232,6 @@ class Entries:
 
     def _add(self, entry: bytes, session_id: str, started_ns: int) -> _Open:
         self._left_out.pop(entry, None)
-        self._sessions.seen(session_id)
         found = _Open(session_id=session_id, started_ns=started_ns, seen_s=time.monotonic())
         self._open[entry] = found
         return found

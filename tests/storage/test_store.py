@@ -308,6 +308,33 @@ class TestControlFile:
         assert told(datadir).generation == before.generation + 1
         assert told(datadir).automatic is True
 
+    def test_what_the_proxy_need_not_know_leaves_it(self, datadir, store):
+        one = store.change_sessions(sessions.create).result(SECONDS)
+        before = told(datadir)
+
+        store.change_sessions(sessions.update, one.id, name="another").result(SECONDS)
+        assert told(datadir) == before
+
+        datadir.control.unlink()
+        store.change_sessions(sessions.update, one.id, name="a third").result(SECONDS)
+        assert told(datadir).sessions == before.sessions
+
+    def test_what_calls_and_steps_changed_before_is_told_with_the_next_change(self, datadir, store):
+        one, two = (store.change_sessions(sessions.create).result(SECONDS).id for _ in range(2))
+        store.call(sessions.delete, one).result(SECONDS)
+        store.call(sessions.update, two, is_recording=True).result(SECONDS)
+        three = store.call(sessions.create).result(SECONDS).id
+        with pytest.raises(ZeroDivisionError):
+            store.call(lambda db: sessions.create(db) and 1 / 0).result(SECONDS)
+
+        store.change_sessions(sessions.update, three, name="three").result(SECONDS)
+
+        state = told(datadir)
+        assert {key: one.recording for key, one in state.sessions.items()} == {
+            two: True, three: False,
+        }  # fmt: skip
+        assert state.deleted == (one,)
+
     def test_generations_go_on_after_a_restart(self, datadir):
         with Store.open(datadir) as store:
             for _ in range(3):

@@ -151,7 +151,6 @@ def test_nothing_is_told_of_a_session_that_was_deleted(log, session, db, feed, g
     go()
     with database.write(db):
         sessions.delete(db, session)
-    feed.sessions_changed.set()
     go()
     assert types(feed) == ["session.deleted"]
     assert hooks(feed) == []
@@ -166,7 +165,6 @@ def test_changes_of_sessions(db, session, feed, go, log):
     with database.write(db):
         made = sessions.create(db, name="other", now_ms=2).id
         sessions.update(db, session, name="new name")
-    feed.sessions_changed.set()
     go()
     created, updated = sorted(told(feed, "native"), key=lambda event: event["type"])
     assert (created["type"], created["sessionId"], created["name"]) == (
