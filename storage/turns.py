@@ -69,20 +69,18 @@ class Turn(Record, frozen=True, kw_only=True):
         return self.failure_type is not None or self.failure_text is not None
 
 
-_SELECT = """
-    select t.id, t.entry_id, t.number, t.session_id, t.conversation_id, t.wire, t.agent,
-        t.agent_version, t.request_class, t.operation, t.host, t.is_complete, t.status,
-        t.started_ns, t.ended_ns, t.model_asked, t.model_served, t.stop_reason, t.failure_type,
-        t.failure_text, t.answer_id, t.previous_id, t.is_unjoined, t.prompt,
-        t.prompt_id, t.asked_leaf, t.leaf, t.sent_messages, t.input_tokens, t.output_tokens,
-        t.cache_read_tokens, t.cache_write_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens,
-        t.reasoning_tokens, t.counted_tokens, t.cost_usd, t.price_source, t.asked_offset_ns,
-        t.first_byte_offset_ns, t.first_content_offset_ns, t.last_content_offset_ns,
-        t.ended_offset_ns, t.longest_silence_ns, t.request_digest, t.attempt, t.detail
-    from turns t
+_OF_ID = ("entry_id", "number")
+_OF_DETAIL = (
+    "agent_version", "operation", "host", "model_asked", "model_served", "stop_reason",
+    "prompt_id", "price_source",
+)  # fmt: skip
+_COLUMNS = tuple(
+    name for name in Turn.__struct_fields__ if name not in _OF_ID and name not in _OF_DETAIL
+)
+_SELECT = f"""
+    select {", ".join(f"t.{name}" for name in _COLUMNS)} from turns t
 """
 _IN_SIGHT = "t.session_id not in (select session_id from tombstones where swept = 0)"
-_COLUMNS = tuple(Turn.__struct_fields__)
 
 
 def of_conversation(
@@ -116,8 +114,8 @@ def of_session(
 def of_entry(conn: sqlite3.Connection, entry_id: str, *, limit: int = 1000) -> list[Turn]:
     """Its turns in their order; an HTTP entry has one at most."""
     rows = conn.execute(
-        f"{_SELECT} where t.entry_id = ? and {_IN_SIGHT} order by t.number limit ?",
-        [entry_id, limit],
+        f"{_SELECT} where t.id > ? and t.id < ? and {_IN_SIGHT} order by t.id limit ?",
+        [f"{entry_id}.", f"{entry_id}/", limit],
     )
     return [_of_row(row) for row in rows.fetchall()]
 
@@ -189,5 +187,8 @@ def _of_row(row: tuple[Any, ...]) -> Turn:
     values = dict(zip(_COLUMNS, row, strict=True))
     values["is_complete"] = bool(values["is_complete"])
     values["is_unjoined"] = bool(values["is_unjoined"])
-    values["detail"] = packing.unpack_detail(values["detail"])
+    values["detail"] = detail = packing.unpack_detail(values["detail"])
+    values["entry_id"], _, number = values["id"].partition(".")
+    values["number"] = int(number)
+    values |= {name: getattr(detail, name) for name in _OF_DETAIL}
     return Turn(**values)

@@ -91,7 +91,7 @@ def _facts(decoded: Decoded, turn: TurnRow) -> dict[str, object]:
         "spawn_digest": keys.text(hints.spawn_prompt) if hints.spawn_prompt else None,
         "is_subagent": hints.is_subagent or None,
         "agent_version": hints.agent_version,
-        "model": turn.model_asked if is_thread else None,
+        "model": decoded.turn.asked.model if is_thread else None,
         "mode": hints.mode,
     }
 

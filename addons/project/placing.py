@@ -249,7 +249,7 @@ def _count(tables: Tables, decoded: Decoded, turn: TurnRow, tool_calls: int) -> 
     tables.count(
         turn.started_ns // 900_000_000_000,
         turn.conversation_id,
-        turn.model_served or turn.model_asked or "",
+        decoded.turn.answer.model or decoded.turn.asked.model or "",
         Sums(
             turns=1,
             tool_calls=tool_calls,

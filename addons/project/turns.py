@@ -14,6 +14,7 @@ from storage.projection.shapes import NoteRow, TurnRow
 
 _MAX_PROMPT = 100_000  # signs of a prompt that stand in the turn's row; the message has all
 _TEXT_FAILURE = 2_000
+_DIGEST_BYTES = 8  # enough to tell the bodies of a session apart
 
 
 def row_of(
@@ -35,31 +36,22 @@ def row_of(
     failure = answer.failure
     return TurnRow(
         id=keys.turn(entry.id, turn.number),
-        entry_id=entry.id,
-        number=turn.number,
         session_id=entry.session_id,
         conversation_id=conversation_id,
         version=tables.VERSION,
         wire=turn.wire,
         agent=decoded.agent.name,
-        agent_version=hints.agent_version,
         request_class=_class(decoded),
-        operation=asked.operation,
-        host=entry.host,
         is_complete=turn.is_complete,
         status=entry.status,
         started_ns=entry.started_ns + (timing.asked_ns or 0),
         ended_ns=None if timing.ended_ns is None else entry.started_ns + timing.ended_ns,
-        model_asked=asked.model,
-        model_served=answer.model,
-        stop_reason=answer.stop_reason,
         failure_type=failure.type or "unknown" if failure else None,
         failure_text=(failure.message or "")[:_TEXT_FAILURE] if failure else None,
         answer_id=answer.id,
         previous_id=asked.previous_id,
         is_unjoined=is_unjoined,
         prompt=hints.prompt[:_MAX_PROMPT] if hints.prompt is not None else None,
-        prompt_id=hints.prompt_id,
         asked_leaf=asked_leaf,
         leaf=leaf,
         sent_messages=len(asked.messages),
@@ -72,7 +64,6 @@ def row_of(
         reasoning_tokens=usage.reasoning_tokens,
         counted_tokens=answer.counted_tokens,
         cost_usd=cost.usd if cost else None,
-        price_source=cost.source if cost else None,
         asked_offset_ns=timing.asked_ns,
         first_byte_offset_ns=timing.first_byte_ns,
         first_content_offset_ns=timing.first_content_ns,
@@ -81,7 +72,7 @@ def row_of(
         longest_silence_ns=timing.longest_silence_ns,
         request_digest=_request_digest(decoded),
         attempt=hints.attempt,
-        detail=rows.pack_detail(_detail(decoded, usage, timing)),
+        detail=rows.pack_detail(_detail(decoded, usage, timing, cost)),
     )
 
 
@@ -131,13 +122,23 @@ def _url(decoded: Decoded) -> str:
 def _request_digest(decoded: Decoded) -> bytes | None:
     """Equal bodies are attempts of one request. A socket's messages have none of their own."""
     body = decoded.entry.request_body
-    return body.digest if body and decoded.entry.kind == "http" else None
+    return body.digest[:_DIGEST_BYTES] if body and decoded.entry.kind == "http" else None
 
 
-def _detail(decoded: Decoded, usage: Usage, timing: TurnTiming) -> TurnDetail:
+def _detail(
+    decoded: Decoded, usage: Usage, timing: TurnTiming, cost: pricing.Price | None
+) -> TurnDetail:
     hints, asked, answer = decoded.hints, decoded.turn.asked, decoded.turn.answer
     headers = decoded.answer.headers if decoded.answer else ()
     return TurnDetail(
+        agent_version=hints.agent_version,
+        operation=asked.operation,
+        host=decoded.entry.host,
+        model_asked=asked.model,
+        model_served=answer.model,
+        stop_reason=answer.stop_reason,
+        prompt_id=hints.prompt_id,
+        price_source=cost.source if cost else None,
         max_tokens=asked.max_tokens,
         effort=hints.effort or asked.effort,
         temperature=asked.temperature,

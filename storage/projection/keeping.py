@@ -183,7 +183,8 @@ def _queue_all(db: Database, prefix: str) -> None:
         insert into {prefix}unprojected (entry_id)
         select id from entries where outcome is not null and kind <> 'tunnel'
         union
-        select e.id from turns t join entries e on e.id = t.entry_id where e.outcome is null
+        select e.id from entries e where e.outcome is null
+            and exists (select 1 from turns t where t.id > e.id || '.' and t.id < e.id || '/')
         on conflict do nothing
         """
     )

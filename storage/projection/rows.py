@@ -16,7 +16,9 @@ from storage.decoded import (
     ToolCallPart,
     ToolResultPart,
 )
+from storage.projection import known
 from storage.records import Record
+from storage.squeezing import Squeezer
 
 _LEVEL = 6
 _MIN_SQUEEZED = 128  # shorter texts do not get shorter
@@ -37,6 +39,14 @@ class RateLimit(Record, frozen=True, kw_only=True):
 class TurnDetail(Record, frozen=True, kw_only=True):
     """What a page about one turn shows and no query looks for."""
 
+    agent_version: str | None = None
+    operation: str = "generate"  # or count, compact
+    host: str = ""
+    model_asked: str | None = None
+    model_served: str | None = None
+    stop_reason: str | None = None
+    prompt_id: str | None = None  # the agent's id of one user turn
+    price_source: str | None = None  # "genai-prices 0.2.3", "provider"; None: no cost
     max_tokens: int | None = None
     effort: str | None = None
     temperature: float | None = None
@@ -71,6 +81,7 @@ class TurnDetail(Record, frozen=True, kw_only=True):
 
 _PARTS = msgspec.msgpack.Decoder(tuple[Part, ...])
 _DETAIL = msgspec.msgpack.Decoder(TurnDetail)
+_DETAILS = Squeezer(known.DETAILS)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -84,11 +95,11 @@ def unpack(content: bytes) -> tuple[Part, ...]:
 
 
 def pack_detail(detail: TurnDetail) -> bytes:
-    return squeeze(_ENCODER.encode(detail))
+    return _DETAILS.squeeze(_ENCODER.encode(detail))
 
 
 def unpack_detail(content: bytes) -> TurnDetail:
-    return _DETAIL.decode(unsqueeze(content))
+    return _DETAIL.decode(_DETAILS.unsqueeze(content))
 
 
 def words(parts: Iterable[Part]) -> str:

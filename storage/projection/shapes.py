@@ -9,31 +9,22 @@ class Row(msgspec.Struct, kw_only=True):
 
 class TurnRow(Row, kw_only=True):
     id: str
-    entry_id: str
-    number: int
     session_id: str
     conversation_id: str
     version: int
     wire: str
     agent: str
-    agent_version: str | None
     request_class: str
-    operation: str
-    host: str
     is_complete: bool
     status: int | None
     started_ns: int
     ended_ns: int | None
-    model_asked: str | None
-    model_served: str | None
-    stop_reason: str | None
     failure_type: str | None
     failure_text: str | None
     answer_id: str | None
     previous_id: str | None
     is_unjoined: bool
     prompt: str | None
-    prompt_id: str | None
     asked_leaf: str | None
     leaf: str | None
     sent_messages: int
@@ -46,7 +37,6 @@ class TurnRow(Row, kw_only=True):
     reasoning_tokens: int | None
     counted_tokens: int | None
     cost_usd: float | None
-    price_source: str | None
     asked_offset_ns: int | None
     first_byte_offset_ns: int | None
     first_content_offset_ns: int | None

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from storage import ddl
 
-VERSION = 2  # raised when the same bytes would give other rows
+VERSION = 3  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
@@ -35,30 +35,22 @@ NAMES = (
 
 # Where the rows of an FTS5 table lie (sqlite.org/fts5.html, section 9), and which of them can go
 # before it: without its averages and its structure it could not even be dropped.
-_SHADOWS = {"_data": "id > 10", "_idx": "true", "_docsize": "true"}
+_SHADOWS = {"_data": "id > 10", "_idx": "true"}
 
 _TABLES = (
     """
     create table {p}turns (
         id              text primary key,  -- <entry id>.<number, five digits>
-        entry_id        text not null,
-        number          integer not null,  -- of this turn in its entry
         session_id      text not null,
         conversation_id text not null,
         version         integer not null,  -- of the projection that made this row
         wire            text not null,     -- decoder: "anthropic.messages"
         agent           text not null,     -- "claude-code"
-        agent_version   text,
         request_class   text not null,     -- records.RequestClass
-        operation       text not null,     -- generate, count, compact
-        host            text not null,
         is_complete     integer not null,
         status          integer,           -- HTTP
         started_ns      integer not null,  -- Unix time: the request was whole
         ended_ns        integer,           -- Unix time
-        model_asked     text,
-        model_served    text,
-        stop_reason     text,
         failure_type    text,              -- NULL together with failure_text: no failure
         failure_text    text,
         answer_id       text,              -- the provider's id of the answer
@@ -66,7 +58,6 @@ _TABLES = (
         is_unjoined     integer not null default 0,  -- 1: no turn before it gave that answer
         prompt          text,              -- the user's own words, if this turn is the first to
                                            -- carry them
-        prompt_id       text,              -- the agent's id of one user turn
         asked_leaf      text,              -- last message of what was sent; NULL: none
         leaf            text,              -- last message with the answer
         sent_messages   integer not null,  -- messages in this very request
@@ -79,26 +70,24 @@ _TABLES = (
         reasoning_tokens      integer,
         counted_tokens        integer,     -- answer of a call that only counts
         cost_usd        real,              -- NULL: unknown price or unknown usage
-        price_source    text,              -- "genai-prices 0.2.3", "provider"; NULL: no cost
         asked_offset_ns         integer,   -- monotonic, from the entry's start
         first_byte_offset_ns    integer,
         first_content_offset_ns integer,
         last_content_offset_ns  integer,
         ended_offset_ns         integer,
         longest_silence_ns      integer,   -- between two arrivals while the answer ran
-        request_digest  blob,              -- of the body: equal bodies are attempts of one request
+        request_digest  blob,              -- 8 bytes of the body's: equal bodies are attempts of
+                                           -- one request
         attempt         integer,           -- as the client counts, from 0; NULL: it does not
-        detail          blob not null      -- msgpack of projection.rows.TurnDetail
+        detail          blob not null      -- rows.pack_detail: what no query looks for
     ) strict
     """,
     "create index {g}turns_session on {p}turns (session_id, id)",
     "create index {g}turns_conversation on {p}turns (conversation_id, id)",
-    "create index {g}turns_entry on {p}turns (entry_id)",
     "create index {g}turns_answer on {p}turns (answer_id) where answer_id is not null",
     "create index {g}turns_previous on {p}turns (previous_id) where previous_id is not null",
     "create index {g}turns_prompts on {p}turns (conversation_id, session_id, asked_leaf) "
     "where prompt is not null",
-    "create index {g}turns_started on {p}turns (started_ns, id)",
     """
     create table {p}conversations (
         id              text primary key,  -- public: the agent's own id where that is fit for it
@@ -177,7 +166,6 @@ _TABLES = (
     "create unique index {g}messages_id on {p}messages (id)",
     "create index {g}messages_order on {p}messages (conversation_id, turn_id, position)",
     "create index {g}messages_turn on {p}messages (turn_id, position)",
-    "create index {g}messages_parent on {p}messages (parent_id)",
     """
     create table {p}tool_calls (
         id              text primary key,  -- of conversation and call id
@@ -312,7 +300,7 @@ _TABLES = (
     "create index {g}days_conversation on {p}days (conversation_id)",
     """
     create virtual table {p}search using fts5 (
-        text, content = '', tokenize = "unicode61 remove_diacritics 2"
+        text, content = '', columnsize = 0, tokenize = "unicode61 remove_diacritics 2"
     )
     """,
     """

@@ -275,8 +275,10 @@ class Tables:
             [f"{entry_id}.", f"{entry_id}/"],
         )
         found = self.db.execute(
-            f"select id, conversation_id, answer_id from {self.prefix}turns where entry_id = ?",
-            [entry_id],
+            f"""
+            select id, conversation_id, answer_id from {self.prefix}turns where id > ? and id < ?
+            """,
+            [f"{entry_id}.", f"{entry_id}/"],
         ).fetchall()
         for turn_id, conversation_id, answer_id in found:
             self.make_stale(conversation_id)
@@ -355,13 +357,12 @@ class Tables:
 
     def _requeue(self, conversation_id: str) -> None:
         found = self.db.execute(
-            f"select id, entry_id from {self.prefix}turns where conversation_id = ?",
-            [conversation_id],
+            f"select id from {self.prefix}turns where conversation_id = ?", [conversation_id]
         ).fetchall()
-        for turn_id, entry_id in found:
+        for (turn_id,) in found:
             self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
             self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
-            self.enqueue(entry_id)
+            self.enqueue(turn_id.partition(".")[0])
 
     def merge_index(self) -> bool:
         """

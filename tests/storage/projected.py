@@ -36,37 +36,39 @@ def _insert(db, table, values):
     db.execute(f"insert into {table} ({columns}) values ({places})", values)
 
 
+_TOLD = {
+    "agent_version": "2.1.273",
+    "host": "api.anthropic.com",
+    "model_asked": "claude-opus-5",
+    "model_served": "claude-opus-5",
+    "stop_reason": "end_turn",
+    "price_source": "genai-prices 0.2.3",
+}
+
+
 def turn(db, session_id, conversation_id, *, began=0.0, took=1.0, detail=None, **changes):
     """A turn that began so many seconds after START_NS; returns its id."""
-    entry_id = changes.get("entry_id") or ids.text(ids.at(at(began), next(_COUNT), "test"))
-    number = changes.get("number", 0)
+    entry_id = changes.pop("entry_id", None) or ids.text(ids.at(at(began), next(_COUNT), "test"))
+    number = changes.pop("number", 0)
+    told = {name: changes.pop(name, value) for name, value in _TOLD.items()}
     values = {
         "id": f"{entry_id}.{number:05}",
-        "entry_id": entry_id,
-        "number": number,
         "session_id": session_id,
         "conversation_id": conversation_id,
         "version": 1,
         "wire": "anthropic.messages",
         "agent": "claude-code",
-        "agent_version": "2.1.273",
         "request_class": "main",
-        "operation": "generate",
-        "host": "api.anthropic.com",
         "is_complete": 1,
         "status": 200,
         "started_ns": at(began),
         "ended_ns": at(began + took),
-        "model_asked": "claude-opus-5",
-        "model_served": "claude-opus-5",
-        "stop_reason": "end_turn",
         "sent_messages": 1,
         "input_tokens": 1000,
         "output_tokens": 100,
         "cache_read_tokens": 800,
         "cache_write_tokens": 0,
         "cost_usd": 0.01,
-        "price_source": "genai-prices 0.2.3",
         "asked_offset_ns": 1_000_000,
         "first_byte_offset_ns": int(took * 0.2 * SECOND_NS),
         "first_content_offset_ns": int(took * 0.25 * SECOND_NS),
@@ -74,7 +76,7 @@ def turn(db, session_id, conversation_id, *, began=0.0, took=1.0, detail=None, *
         "ended_offset_ns": int(took * SECOND_NS),
         "longest_silence_ns": int(took * 0.1 * SECOND_NS),
         "request_digest": entry_id.encode(),
-        "detail": rows.pack_detail(detail or TurnDetail()),
+        "detail": rows.pack_detail(msgspec.structs.replace(detail or TurnDetail(), **told)),
     }
     _insert(db, "turns", values | changes)
     return values["id"]

@@ -121,7 +121,7 @@ def test_any_order_and_a_rebuild_give_the_same_rows(house, recorded):
 
 def test_every_turn_is_placed(house, recorded):
     house.project()
-    counted = dict(house.rows("select entry_id, count(*) from turns group by 1"))
+    counted = dict(house.rows("select substr(id, 1, 36), count(*) from turns group by 1"))
     for name, entry_id in recorded.items():
         assert counted[entry_id] == len(cases.expected(name)), name
     orphans = """
