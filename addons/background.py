@@ -1,30 +1,40 @@
 """What the server does between its calls: read the spools, tell what came, understand it."""
 
+from collections.abc import Callable
+
 from sqlite_utils import Database
 
 from addons.ingest import Ingest
 from addons.live import Live
-from addons.project import Projection
+from addons.project import Projection, pricing
 from storage.datadir import DataDir
 from storage.feed import Feed
 
 
 class Background:
-    """The background work of `Store.open`; what it sees goes into `feed`."""
+    """
+    The background work of `Store.open`; what it sees goes into `feed`.
+
+    `is_awaited` says whether a call waits for a step to end; until that is set none does.
+    """
 
     def __init__(self, datadir: DataDir, feed: Feed | None = None) -> None:
-        self._projection = Projection()
-        self.live = Live(feed or Feed(), self._projection)
-        self._ingest = Ingest(datadir, self.live.took)
+        self.is_awaited: Callable[[], bool] = lambda: False
+        self._projection = Projection(lambda: self.is_awaited(), pricing.ready)
+        self.live = Live(feed or Feed(), self._projection, lambda: self.is_awaited())
+        self._ingest = Ingest(datadir, self.live.took, lambda: self.is_awaited())
         self._has_read = False
 
     def step(self, db: Database) -> float:
         """
         A little of what there is to do; the seconds until the next look. Raises as `Ingest.step`.
 
-        Reading and understanding take turns: a call waits for one of them, never for both.
+        Reading, telling what was read, and understanding take turns: a call waits for one of them,
+        never for two.
         """
         try:
+            if self.live.tell(db):
+                return 0.0
             pause_s = 0.0 if self._has_read else self._ingest.step(db)
             self._has_read = not self._has_read and not pause_s
             if self._has_read:

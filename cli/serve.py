@@ -49,6 +49,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
         datadir, background=background.step, automatic=settings.capture.automatic, feed=feed
     )
     background.live.degraded = lambda: store.degraded
+    background.is_awaited = store.is_awaited
     announcements: list[Announcement] = []
 
     def on_started(host: str, port: int) -> None:

@@ -64,15 +64,17 @@ def remove_entry(db: Database, entry_id: str) -> None:
         tables.forget_entry(entry_id)
 
 
-def sweep(db: Database, budget_ms: float = 30) -> bool:
+def sweep(
+    db: Database, budget_ms: float = 30, is_awaited: Callable[[], bool] = lambda: False
+) -> bool:
     """
     One slice of removing what hangs on removed entries and deleted sessions, and of giving the
-    space back; in short transactions of its own.
+    space back; in short transactions of its own, shorter if the writer `is_awaited`.
 
     True while there is more to do at once. False at the end, and also while a reader keeps the
     WAL from being emptied: then the next call tries again.
     """
-    until = _clock(budget_ms / 3)  # the commit, with its fsync, takes the rest
+    until = _clock(budget_ms / 3, is_awaited)  # the commit, with its fsync, takes the rest
     if _has_rows(db):
         with database.write(db):
             more = _remove_rows(db, until)
@@ -239,6 +241,6 @@ def _mark_swept(db: Database) -> None:
     db.execute("update removed_entries set swept = 2 where swept = 1")
 
 
-def _clock(budget_ms: float) -> Callable[[], bool]:
+def _clock(budget_ms: float, is_awaited: Callable[[], bool]) -> Callable[[], bool]:
     end = time.monotonic() + budget_ms / 1000
-    return lambda: time.monotonic() >= end
+    return lambda: time.monotonic() >= end or is_awaited()

@@ -34,6 +34,7 @@ _PATIENCE_S = 30.0  # how long a call waits for another process that holds the d
 _BACK_OFF_S = (0.25, 10.0)  # after a failed background step: first, and at most
 _LOCKED_PAUSE_S = 0.05  # between tries, beside SQLite's own busy timeout
 _CONTROL_PAUSE_S = 0.5  # between tries to write the control file
+_PUT_OFF = 1.5  # times the usual length of the WAL, while calls wait for its checkpoint
 _STARVED_S = 1.0  # a background step that is due for so long goes after each call
 
 _log = logging.getLogger("wirescribe")
@@ -83,10 +84,10 @@ class Store:
         Become the only writer of `datadir`, make its database if needed, renew the control file.
 
         `background(db)` runs in the writer thread whenever no call waits. It does one step of at
-        most 50 ms, in transactions that it opens itself, and returns the seconds until it wants
-        to be called again. `automatic` goes into the control file (rule 3 of architecture.md).
-        A call fails after `patience_s` of waiting for a lock. Raises Busy if another process is
-        the writer, StoreError if the database cannot be used.
+        most 50 ms, shorter if it sees that `is_awaited`, in transactions that it opens itself, and
+        returns the seconds until it wants to be called again. `automatic` goes into the control
+        file (rule 3 of architecture.md). A call fails after `patience_s` of waiting for a lock.
+        Raises Busy if another process is the writer, StoreError if the database cannot be used.
         """
         try:
             lock = files.take(datadir.run / "server.lock")
@@ -153,6 +154,10 @@ class Store:
         """
         return self._queue(fn, args, kwargs, changes_sessions=True)
 
+    def is_awaited(self) -> bool:
+        """Whether a call waits for the background step to end; one that is overdue goes on."""
+        return self._thread is not None and self._thread.is_awaited()
+
     def close(self) -> None:
         """
         Finish the calls that wait, end the thread, close all connections, free the lock.
@@ -204,6 +209,7 @@ class _WriterThread:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()  # None: end
         self._gate = threading.Lock()  # nothing is queued behind the None
         self._ended = False
+        self._is_overdue = False  # the background step was put off for long
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="storage-writer", daemon=True)
         self._control = control.ControlWriter(datadir.control)
@@ -223,6 +229,9 @@ class _WriterThread:
         """Returns when the database is open and the control file written; raises why not."""
         self._thread.start()
         self._ready.result()
+
+    def is_awaited(self) -> bool:
+        return not self._is_overdue and not self._calls.empty()
 
     def put(self, call: _Call) -> Future[Any]:
         with self._gate:
@@ -270,8 +279,10 @@ class _WriterThread:
                 return
             self._answer(db, call)
             self._checkpoint(db)
-            if self._background and now - due > _STARVED_S:
+            self._is_overdue = now - due > _STARVED_S
+            if self._background and self._is_overdue:
                 due = self._step(db)
+                self._is_overdue = False
 
     def _pause_s(self, due: float, now: float) -> float | None:
         """How long to wait for a call before the next step; None: for ever."""
@@ -340,7 +351,8 @@ class _WriterThread:
     def _checkpoint(self, db: Database) -> None:
         """Keep the WAL short, between transactions."""
         log_bytes = database.log_bytes(self._datadir.database)
-        if log_bytes > database.CHECKPOINT_BYTES and log_bytes != self._log_bytes:
+        is_long = log_bytes > database.CHECKPOINT_BYTES * (_PUT_OFF if self.is_awaited() else 1)
+        if is_long and log_bytes != self._log_bytes:
             with contextlib.suppress(sqlite3.Error):  # the next one does it
                 database.checkpoint(db)
         self._log_bytes = log_bytes

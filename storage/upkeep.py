@@ -1,6 +1,7 @@
 """Work on what is stored that nobody waits for, in slices: done when there is nothing to ingest."""
 
 import time
+from collections.abc import Callable
 
 from sqlite_utils import Database
 
@@ -17,13 +18,19 @@ class Upkeep:
         self._next_number = -1
         self._changed_s = 0.0
 
-    def step(self, db: Database, budget_ms: float = 30) -> bool:
-        """One slice, in short transactions of its own; True while there is more to do at once."""
+    def step(
+        self, db: Database, budget_ms: float = 30, is_awaited: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """
+        One slice, in short transactions of its own, shorter if the writer `is_awaited`.
+
+        True while there is more to do at once.
+        """
         now = time.monotonic()
         end = now + budget_ms / 1000
         (next_number,) = db.execute("select next_number from numbering").fetchone()
         if next_number != self._next_number:
             self._next_number, self._changed_s = next_number, now
-        return moving.step(db, lambda: time.monotonic() >= end) or packing.repack(
+        return moving.step(db, lambda: time.monotonic() >= end or is_awaited()) or packing.repack(
             db, is_resting=now - self._changed_s >= self._rest_s
         )

@@ -20,7 +20,7 @@ from storage.spool import Damage, Position, SpoolReader, SpoolRecord
 from storage.upkeep import Upkeep
 
 _PAUSE_S = 0.05  # to the next look when nothing was there
-_WORK_S = 0.025  # aim for a step without its commit, so that hardly one takes twice as long
+_WORK_S = 0.012  # aim for a step without its commit, so that hardly one takes twice as long
 _LEAST_BYTES = 64 << 10  # of a step
 _MOST_BYTES = 4 << 20
 _MOST_RECORDS = 2000
@@ -35,11 +35,18 @@ class Ingest:
     """
     The background work of `Store.open`: `step` does a little and says when to come again.
 
-    `listener` is told the records of each step once they are committed; it may not raise.
+    `listener` is told the records of each step once they are committed; it may not raise. A step
+    ends early if the writer `is_awaited`.
     """
 
-    def __init__(self, datadir: DataDir, listener: Listener | None = None) -> None:
+    def __init__(
+        self,
+        datadir: DataDir,
+        listener: Listener | None = None,
+        is_awaited: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._listener = listener
+        self._is_awaited = is_awaited
         self._root = datadir.spool
         self._upkeep = Upkeep()
         self._tails: dict[str, Tail] = {}
@@ -77,10 +84,11 @@ class Ingest:
                 return 0.0
         if self._close_left(db):
             return 0.0
-        return 0.0 if self._sweep(db) or self._upkeep.step(db) else _PAUSE_S
+        is_busy = self._sweep(db) or self._upkeep.step(db, is_awaited=self._is_awaited)
+        return 0.0 if is_busy else _PAUSE_S
 
     def _sweep(self, db: Database) -> bool:
-        more = removal.sweep(db)
+        more = removal.sweep(db, is_awaited=self._is_awaited)
         self._swept_s = time.monotonic()
         return more
 
@@ -101,9 +109,12 @@ class Ingest:
     def _ingest(
         self, db: Database, tail: Tail, found: list[SpoolRecord | Damage], started_s: float
     ) -> None:
+        until_s = started_s + 1.5 * _WORK_S
         try:
             with database.write(db):
-                left = tail.take(db, found, started_s + 1.5 * _WORK_S)
+                left = tail.take(
+                    db, found, lambda: time.monotonic() > until_s or self._is_awaited()
+                )
                 if left is not None:
                     tail.reader.position = Position(left.segment, left.offset)
                 raw.set_position(db, tail.writer, tail.reader.position)
@@ -118,11 +129,11 @@ class Ingest:
             return
         tail.reader.acknowledge(tail.reader.position)
         if self._listener is not None:
-            told_s = time.monotonic()
             taken = takewhile(lambda one: one is not left, found)
             self._listener(db, [one for one in taken if isinstance(one, SpoolRecord)])
-            worked_s += time.monotonic() - told_s
-        self._pace(worked_s)
+        # One that was cut short for a call says nothing of what the machine can.
+        if left is None or worked_s > _WORK_S:
+            self._pace(worked_s)
 
     def _quarantine(
         self, db: Database, failed: Tail, found: SpoolRecord | Damage, error: Exception

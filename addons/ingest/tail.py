@@ -1,7 +1,6 @@
 """One writer's log on its way into the tables: its open entries, and the records of a step."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlite_utils import Database
@@ -27,20 +26,20 @@ class Tail:
         self._folds: dict[bytes, Fold] = {}
 
     def take(
-        self, db: Database, found: Sequence[SpoolRecord | Damage], until_s: float
+        self, db: Database, found: Sequence[SpoolRecord | Damage], until: Callable[[], bool]
     ) -> SpoolRecord | None:
         """
         Fold records and write their rows, in a transaction of the caller.
 
-        Stops when the monotonic clock is past `until_s`, but not before the first one; returns
-        the record where it stopped, None at the end.
+        Stops when `until()` says so, but not before the first one; returns the record where it
+        stopped, None at the end.
         """
         step = _Step(db, self.writer, self._folds)
         left = None
         for count, one in enumerate(found):
             if isinstance(one, Damage):
                 step.damage(one)
-            elif count and time.monotonic() > until_s:
+            elif count and until():
                 left = one
                 break
             else:

@@ -24,6 +24,7 @@ from storage.feed import Feed
 from storage.spool import SpoolRecord
 
 _LOOK_S = 1.0
+_WORK_S = 0.01  # of a step of telling
 _SETTLED_S = 0.5  # after a run's exit its last records are still on their way
 _PATIENCE_S = 5.0  # what runs so long after the exit of a run belongs to somebody else
 
@@ -32,12 +33,16 @@ _log = logging.getLogger("wirescribe")
 
 class Live:
     """
-    In the writer thread: `took` after each committed step of ingest, `look` after each step.
+    In the writer thread: `took` after each committed step of ingest, then `tell` until all of that
+    is told, and `look` after each step. `tell` ends early if the writer `is_awaited`.
 
-    Neither raises. `degraded` says what is wrong with the store; None: nothing.
+    None of them raises. `degraded` says what is wrong with the store; None: nothing.
     """
 
-    def __init__(self, feed: Feed, projection: Projection) -> None:
+    def __init__(
+        self, feed: Feed, projection: Projection, is_awaited: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._is_awaited = is_awaited
         self.degraded: Callable[[], str | None] = lambda: None
         self._feed = feed
         self._sessions = Sessions()
@@ -52,8 +57,18 @@ class Live:
         self._has_failed = False
 
     def took(self, db: Database, records: Sequence[SpoolRecord]) -> None:
-        """Records were committed."""
-        self._contained(lambda: self._entries.take(db, records))
+        """Records were committed: they wait to be told."""
+        self._contained(lambda: self._entries.took(records))
+
+    def tell(self, db: Database) -> bool:
+        """Tell some of what was taken; False: there was nothing left."""
+        if not self._entries.are_waiting:
+            return False
+        end_s = time.monotonic() + _WORK_S
+        self._contained(
+            lambda: self._entries.tell(db, lambda: time.monotonic() > end_s or self._is_awaited())
+        )
+        return True
 
     def look(self, db: Database) -> None:
         """Tell what no record tells: sessions, ends by silence, what the tables hold now."""
@@ -70,6 +85,8 @@ class Live:
 
     def _look(self, db: Database) -> None:
         self._session_changes(db)
+        if self._entries.are_waiting:
+            return  # who is silent, and what is over, shows when all is told
         self._turns.look(db)
         now_s = time.monotonic()
         self._exits += [(now_s, session_id) for session_id in self._feed.take_ended_runs()]

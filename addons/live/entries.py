@@ -4,7 +4,8 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlite_utils import Database
@@ -14,6 +15,7 @@ from addons.ingest.progress import DECODER as PROGRESS
 from addons.live.following import Following
 from addons.live.shapes import EntryClosed, EntryOpened
 from addons.live.turns import Turns
+from addons.project import pricing
 from addons.wire import driving
 from storage import ids, raw, spool, traffic
 from storage.decoded import Change
@@ -55,16 +57,28 @@ class Entries:
         self._turns = turns
         self._open: dict[bytes, _Open] = {}
         self._left_out: dict[bytes, int | None] = {}  # when it started; None: for good
+        self._waiting: deque[tuple[bytes, list[SpoolRecord]]] = deque()
         self._has_failed = False
 
-    def take(self, db: Database, records: Sequence[SpoolRecord]) -> None:
-        """Records of one step, committed."""
+    def took(self, records: Sequence[SpoolRecord]) -> None:
+        """Records of one step were committed."""
         for entry in {record.entry for record in records if _is_coded_cut(record)}:
             if found := self._open.get(entry):
                 self._unfollow(entry, found)
-        for entry, following in itertools.groupby(records, key=lambda record: record.entry):
-            if entry != spool.NIL:
-                self._run(db, entry, list(following))
+        runs = itertools.groupby(records, key=lambda record: record.entry)
+        self._waiting += [(entry, list(run)) for entry, run in runs if entry != spool.NIL]
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether there is something to `tell`."""
+        return bool(self._waiting)
+
+    def tell(self, db: Database, until: Callable[[], bool]) -> None:
+        """Tell what waits, until `until()` says stop, but one run of records at least."""
+        while self._waiting:
+            self._run(db, *self._waiting.popleft())
+            if until():
+                break
         while len(self._left_out) > _MAX_LEFT_OUT:
             del self._left_out[next(iter(self._left_out))]
 
@@ -132,6 +146,7 @@ class Entries:
         entry = _entry_of(entry_id, found.session_id, opened)
         decoder = None if opened.kind == "tunnel" else wire.decoder_of(driving.head_of(entry))
         if decoder is not None:
+            pricing.prepare()  # while the agent waits for its answer
             found.following = Following(entry, decoder)
         return found
 

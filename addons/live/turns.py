@@ -52,6 +52,7 @@ class Turns:
         self._has_failed = False
         self._running: dict[str, dict[int, _Running]] = {}  # by entry
         self._unstored: dict[str, tuple[float, _Running]] = {}  # by turn: until when
+        self._looked_at = -1  # how many were placed when the tables were looked into; -1: not yet
 
     def changed(
         self, db: Database, following: Following, changes: Iterable[Change], *, is_quiet: bool
@@ -79,6 +80,9 @@ class Turns:
 
     def look(self, db: Database) -> None:
         """Tell which of the ended turns are in the tables now."""
+        if self._looked_at == self._projection.placed:
+            return
+        self._looked_at = self._projection.placed
         now_s = time.monotonic()
         tables = Tables(db, keeping.LIVE)
         for turn_id, (until_s, running) in list(self._unstored.items()):
@@ -162,6 +166,7 @@ class Turns:
         if not is_quiet:
             until_s = time.monotonic() + _STORED_S
             self._unstored[running.turn_id] = (until_s, running)
+            self._looked_at = -1  # it may be there already
             while len(self._unstored) > _MAX_UNSTORED:
                 del self._unstored[next(iter(self._unstored))]
         if following.entry.kind == "websocket" and not following.is_finished:

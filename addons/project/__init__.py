@@ -8,6 +8,7 @@ the rest of the queue untouched.
 
 import logging
 import time
+from collections.abc import Callable
 
 import msgspec
 from sqlite_utils import Database
@@ -26,15 +27,26 @@ from storage.projection.writing import Tables
 from storage.records import Entry
 
 _AT_ONCE = 16
-_WORK_S = 0.02
+_WORK_S = 0.015  # of a step without its commit
 
 _log = logging.getLogger("wirescribe")
 
 
 class Projection:
-    """The step that follows ingest, in the same thread."""
+    """
+    The step that follows ingest, in the same thread; it ends early if that `is_awaited`.
 
-    def __init__(self) -> None:
+    Nothing is put down before `is_ready`.
+    """
+
+    def __init__(
+        self,
+        is_awaited: Callable[[], bool] = lambda: False,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._is_awaited = is_awaited
+        self._is_ready = is_ready
+        self.placed = 0  # turns that were put down, also by transactions that failed
         self._placer = Placer()
         self._last = ""  # prefix of the set that was served last
 
@@ -55,16 +67,9 @@ class Projection:
         """
         if tables.has_stale():
             return False
-        end_s = time.monotonic() + _WORK_S
         waiting = tables.waiting(_AT_ONCE)
-        read: dict[str, list[Decoded]] = {}
-        for entry_id in waiting:
-            found = self._read(db, tables, entry_id)
-            if found is not None:
-                read[entry_id] = found
-            if time.monotonic() > end_s:
-                break
-        self._place_all(db, tables, read)
+        if waiting and self._is_ready():
+            self._take_all(db, tables, waiting)
         return bool(waiting)
 
     def place(self, db: Database, tables: Tables, found: list[Decoded]) -> list[Placed]:
@@ -83,37 +88,40 @@ class Projection:
             one = self._placer.place(tables, decoded, session)
             if one is not None:
                 placed.append(one)
+                self.placed += 1
         return placed
 
-    def _read(self, db: Database, tables: Tables, entry_id: str) -> list[Decoded] | None:
-        """The turns of an entry; long, so outside of the transaction. None: it is done with."""
-        try:
-            return reading.decode(db.conn, traffic.get(db.conn, entry_id))
-        except Exception as error:  # noqa: BLE001 - one entry must not stop the others
-            self._failed(db, tables, entry_id, error)
-            return None
-
-    def _place_all(self, db: Database, tables: Tables, read: dict[str, list[Decoded]]) -> None:
+    def _take_all(self, db: Database, tables: Tables, entry_ids: list[str]) -> None:
         """
-        In one transaction; if an entry fails, each in one of its own to find which.
+        Read entries and put their turns down, as many as there is time for, in one transaction.
 
-        Those that it has no time for stay in the queue.
+        If an entry fails, each in one of its own to find which. What is left stays in the queue.
         """
         end_s = time.monotonic() + _WORK_S
+        tried = []
         try:
             with database.write(db):
-                for entry_id, found in read.items():
-                    tables.forget_notes(keys.turn(entry_id, 0), "projection-failed")
-                    self.place(db, tables, found)
-                    tables.done(entry_id)
-                    if time.monotonic() > end_s:
+                for entry_id in entry_ids:
+                    tried.append(entry_id)
+                    self._take(db, tables, entry_id)
+                    if time.monotonic() > end_s or self._is_awaited():
                         break
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
-            if len(read) == 1:
-                self._failed(db, tables, next(iter(read)), error)
+            if len(entry_ids) == 1:
+                self._failed(db, tables, entry_ids[0], error)
                 return
-            for entry_id, found in read.items():
-                self._place_all(db, tables, {entry_id: found})
+            for entry_id in tried:
+                self._take_all(db, tables, [entry_id])
+
+    def _take(self, db: Database, tables: Tables, entry_id: str) -> None:
+        try:
+            found = reading.decode(db.conn, traffic.get(db.conn, entry_id))
+        except Exception as error:  # noqa: BLE001 - one entry must not stop the others
+            self._failed(db, tables, entry_id, error)
+            return
+        tables.forget_notes(keys.turn(entry_id, 0), "projection-failed")
+        self.place(db, tables, found)
+        tables.done(entry_id)
 
     def _failed(self, db: Database, tables: Tables, entry_id: str, error: Exception) -> None:
         """Be done with an entry that was deleted meanwhile, or that nobody can read."""
