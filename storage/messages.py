@@ -77,8 +77,12 @@ CONDITIONS = {
     "kind": "m.kind = :kind",
     "track": "m.track = :track",
 }
-# Where a session is asked for, its turns lead, else messages: both have an index in this order.
-_BY_SESSION = "turns t cross join messages m on m.turn_id = t.id"
+# Messages have an index in this order within a conversation, turns within a session and of all: so
+# turns lead but where a conversation is asked for. A message is of its turn's conversation. The
+# plus: else SQLite takes a range of turns that is asked for as one of messages, for each turn.
+BY_TURN = """
+    turns t cross join messages m on m.conversation_id = t.conversation_id and m.turn_id = +t.id
+"""
 _BY_MESSAGE = "messages m cross join turns t on t.id = m.turn_id"
 
 
@@ -94,17 +98,17 @@ def page(
     given = {
         name: value for name, value in msgspec.structs.asdict(query).items() if value is not None
     }
-    by_session = query.session_id is not None and query.conversation_id is None
-    turn = "t.id" if by_session else "m.turn_id"
+    by_turn = query.conversation_id is None
+    turn = "t.id" if by_turn else "m.turn_id"
     sign, way = (">", "asc") if order == "oldest" else ("<", "desc")
     conditions = [IN_SIGHT, *(CONDITIONS[name] for name in given)]
     if after is not None:
         given |= {"turn": after[0], "position": after[1], "number": after[2]}
         conditions.append(f"{turn} {sign}= :turn")
-        conditions.append(f"(m.turn_id, m.position, m.number) {sign} (:turn, :position, :number)")
+        conditions.append(f"({turn}, m.position, m.number) {sign} (:turn, :position, :number)")
     rows = conn.execute(
         f"""
-        select {COLUMNS} from {_BY_SESSION if by_session else _BY_MESSAGE}
+        select {COLUMNS} from {BY_TURN if by_turn else _BY_MESSAGE}
         where {" and ".join(conditions)}
         order by {turn} {way}, m.position {way}, m.number {way} limit :limit
         """,
@@ -122,8 +126,8 @@ def of_turn(conn: sqlite3.Connection, turn_id: str) -> list[Message]:
     """The messages that this turn was the first to hold."""
     rows = conn.execute(
         f"""
-        select {COLUMNS} from messages m join turns t on t.id = m.turn_id
-        where m.turn_id = ? and {IN_SIGHT} order by m.position, m.number
+        select {COLUMNS} from {BY_TURN}
+        where t.id = ? and {IN_SIGHT} order by m.position, m.number
         """,
         [turn_id],
     )

@@ -145,9 +145,9 @@ class _Asked:
     def _strays(self, place: Place, number: int) -> list[int]:
         """Messages behind neither the place nor the number, some of them at most."""
         rows = self._conn.execute(
-            """
-            select number from messages
-            where turn_id between :least and :most and number < :number limit :count
+            f"""
+            select m.number from {messages.BY_TURN}
+            where t.id between :least and :most and m.number < :number limit :count
             """,
             {"least": place[0], "most": self._newest, "number": number, "count": _STRAYS},
         )
@@ -176,9 +176,8 @@ def _span(conn: sqlite3.Connection, query: Query) -> tuple[int, int]:
         ).fetchone()
     elif query.session_id is not None:
         row = conn.execute(
-            """
-            select min(m.number), max(m.number)
-            from turns t cross join messages m on m.turn_id = t.id where t.session_id = ?
+            f"""
+            select min(m.number), max(m.number) from {messages.BY_TURN} where t.session_id = ?
             """,
             [query.session_id],
         ).fetchone()

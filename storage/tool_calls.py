@@ -100,8 +100,11 @@ _CONDITIONS = {
     """,
 }
 _ORDER = "coalesce(c.called_ns, 0), coalesce(c.part, 0), c.id"
-# Where a session is asked for, its turns lead, else tool calls: both have an index in this order.
-_BY_SESSION = "turns t cross join tool_calls c on c.turn_id = t.id"
+# Tool calls have an index in this order within a conversation and of a name, turns within a session
+# and of all. A call is of its turn's conversation. The plus: as in storage.messages.
+_BY_TURN = """
+    turns t cross join tool_calls c on c.conversation_id = t.conversation_id and c.turn_id = +t.id
+"""
 _BY_CALL = "tool_calls c cross join turns t on t.id = c.turn_id"
 
 
@@ -144,17 +147,17 @@ def _called(
     limit: int,
     order: str,
 ) -> list[tuple[Any, ...]]:
-    by_session = "session_id" in given and "conversation_id" not in given
-    turn = "t.id" if by_session else "c.turn_id"
+    by_turn = "conversation_id" not in given and ("session_id" in given or "name" not in given)
+    turn = "t.id" if by_turn else "c.turn_id"
     sign, way = (">", "asc") if order == "oldest" else ("<", "desc")
-    conditions = ["c.turn_id is not null", *conditions]
+    conditions = [f"{turn} is not null", *conditions]
     if after is not None:
         given = given | dict(zip(("turn", "called", "part", "id"), after, strict=True))
         conditions.append(f"{turn} {sign}= :turn")
-        conditions.append(f"(c.turn_id, {_ORDER}) {sign} (:turn, :called, :part, :id)")
+        conditions.append(f"({turn}, {_ORDER}) {sign} (:turn, :called, :part, :id)")
     return conn.execute(
         f"""
-        {_SELECT} from {_BY_SESSION if by_session else _BY_CALL}
+        {_SELECT} from {_BY_TURN if by_turn else _BY_CALL}
         where {" and ".join(conditions)}
         order by {turn} {way}, coalesce(c.called_ns, 0) {way}, coalesce(c.part, 0) {way}, c.id {way}
         limit :limit
@@ -184,8 +187,8 @@ def of_turn(conn: sqlite3.Connection, turn_id: str) -> list[ToolCall]:
     """Those that this turn's answer asked for, in their order."""
     rows = conn.execute(
         f"""
-        {_SELECT} from tool_calls c join turns t on t.id = c.turn_id
-        where c.turn_id = ? and {_IN_SIGHT} order by {_ORDER}
+        {_SELECT} from {_BY_TURN}
+        where t.id = ? and {_IN_SIGHT} order by {_ORDER}
         """,
         [turn_id],
     )

@@ -165,7 +165,6 @@ _TABLES = (
     """,
     "create unique index {g}messages_id on {p}messages (id)",
     "create index {g}messages_order on {p}messages (conversation_id, turn_id, position)",
-    "create index {g}messages_turn on {p}messages (turn_id, position)",
     """
     create table {p}tool_calls (
         id              text primary key,  -- of conversation and call id
@@ -204,7 +203,7 @@ _TABLES = (
         result          blob               -- rows.squeeze of the text; NULL: none came
     ) strict
     """,
-    "create index {g}tool_calls_turn on {p}tool_calls (turn_id)",
+    "create index {g}tool_calls_uncalled on {p}tool_calls (id) where turn_id is null",
     "create index {g}tool_calls_conversation on {p}tool_calls (conversation_id, turn_id, part)",
     "create index {g}tool_calls_result on {p}tool_calls (result_turn)",
     "create index {g}tool_calls_name on {p}tool_calls (name, turn_id)",

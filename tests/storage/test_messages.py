@@ -68,7 +68,7 @@ def test_a_message_is_shown_whole(db, story):
     [
         (Query(conversation_id="c"), "messages_order"),
         (Query(session_id="s"), "turns_session"),
-        (Query(track=None), "messages_turn"),
+        (Query(track=None), "turns_1 (id"),
     ],
     ids=["conversation", "session", "all"],
 )
@@ -78,3 +78,11 @@ def test_pages_are_read_off_an_index(db, session, query, index, order):
         messages.page(db.conn, query, after=("t", 1, 1), order=order)
     assert index in plan.text
     assert "TEMP B-TREE FOR ORDER BY" not in plan.text
+    if query.conversation_id is None:
+        assert "messages_order (conversation_id=? AND turn_id=?)" in plan.text
+
+
+def test_messages_of_a_turn_are_looked_up(db, session):
+    with plans.of(db) as plan:
+        messages.of_turn(db.conn, "t")
+    assert "messages_order (conversation_id=? AND turn_id=?)" in plan.text

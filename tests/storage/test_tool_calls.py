@@ -104,7 +104,7 @@ def test_of_a_turn(db, story):
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (Query(), "tool_calls_turn"),
+        (Query(), "turns_1 (id"),
         (Query(conversation_id="c"), "tool_calls_conversation"),
         (Query(session_id="s"), "turns_session"),
         (Query(name="Bash"), "tool_calls_name"),
@@ -116,3 +116,12 @@ def test_pages_are_read_off_an_index(db, session, query, index):
         tool_calls.page(db.conn, query, after=("t", 1, 1, "i"))
     assert index in plan.text
     assert "TEMP B-TREE FOR ORDER BY" not in plan.texts[0]
+    if query == Query():
+        assert "tool_calls_conversation (conversation_id=? AND turn_id=?)" in plan.texts[0]
+        assert "tool_calls_uncalled (id>?)" in plan.texts[1]
+
+
+def test_calls_of_a_turn_are_looked_up(db, session):
+    with plans.of(db) as plan:
+        tool_calls.of_turn(db.conn, "t")
+    assert "tool_calls_conversation (conversation_id=? AND turn_id=?)" in plan.text

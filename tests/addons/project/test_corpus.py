@@ -129,6 +129,14 @@ def test_every_turn_is_placed(house, recorded):
         where t.asked_leaf is not null and m.id is null
     """
     assert house.rows(orphans) == []
+    elsewhere = """
+        select m.id from messages m join turns t on t.id = m.turn_id
+        where t.conversation_id <> m.conversation_id
+        union all
+        select c.id from tool_calls c join turns t on t.id = c.turn_id
+        where t.conversation_id <> c.conversation_id
+    """
+    assert house.rows(elsewhere) == []
     lost = "select id from tool_calls where turn_id is null and result_turn is null"
     assert house.rows(lost) == []
 
