@@ -251,13 +251,19 @@ def _entry(
 
 def _drain(ingest: Ingest, db: Database) -> None:
     while not ingest.step(db):
-        pass
+        _checkpoint(db)
 
 
 def _project(db: Database) -> None:
     projection = Projection()
     while projection.step(db):
-        pass
+        _checkpoint(db)
+
+
+def _checkpoint(db: Database) -> None:
+    """Between transactions, as the server does: the index of the WAL keeps its greatest size."""
+    if database.log_bytes(database.path_of(db)) > database.CHECKPOINT_BYTES:
+        database.checkpoint(db)
 
 
 def _file_bytes(db: Database, datadir: DataDir) -> int:

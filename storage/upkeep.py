@@ -5,18 +5,24 @@ from collections.abc import Callable
 
 from sqlite_utils import Database
 
-from storage import moving, packing
+from storage import database, moving, packing
+from storage.projection.keeping import LIVE
+from storage.projection.writing import Tables
 
 _REST_S = 30.0
 
 
 class Upkeep:
-    """Of one database; `rest_s` after the last new chunk the newest ones are packed well too."""
+    """
+    Of one database; `rest_s` after the last new chunk the newest ones are packed well too, and the
+    small parts of the search index are joined.
+    """
 
     def __init__(self, rest_s: float = _REST_S) -> None:
         self._rest_s = rest_s
         self._next_number = -1
         self._changed_s = 0.0
+        self._is_joined = False
 
     def step(
         self, db: Database, budget_ms: float = 30, is_awaited: Callable[[], bool] = lambda: False
@@ -31,6 +37,16 @@ class Upkeep:
         (next_number,) = db.execute("select next_number from numbering").fetchone()
         if next_number != self._next_number:
             self._next_number, self._changed_s = next_number, now
-        return moving.step(db, lambda: time.monotonic() >= end or is_awaited()) or packing.repack(
-            db, is_resting=now - self._changed_s >= self._rest_s
+            self._is_joined = False
+        is_resting = now - self._changed_s >= self._rest_s
+        return (
+            moving.step(db, lambda: time.monotonic() >= end or is_awaited())
+            or packing.repack(db, is_resting=is_resting)
+            or (is_resting and self._join(db))
         )
+
+    def _join(self, db: Database) -> bool:
+        if not self._is_joined:
+            with database.write(db):
+                self._is_joined = not Tables(db, LIVE).join_index()
+        return not self._is_joined

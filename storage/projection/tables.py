@@ -302,6 +302,8 @@ _TABLES = (
         text, content = '', columnsize = 0, tokenize = "unicode61 remove_diacritics 2"
     )
     """,
+    # storage.upkeep joins two segments of the same level, for each costs a look per word.
+    "insert into {p}search ({p}search, rank) values ('usermerge', 2)",
     """
     create table {p}unprojected (          -- entries that this set does not hold yet
         entry_id text primary key

@@ -379,6 +379,17 @@ class Tables:
         self._conn.execute("update projection set is_unmerged = 0 where is_unmerged <> 0")
         return False
 
+    def join_index(self) -> bool:
+        """
+        A slice of joining the small segments of the search index; True while there is more.
+
+        Segments of one level become one of the next, so what is large is seldom written again.
+        """
+        name = f"{self.prefix}search"
+        before = self._conn.total_changes
+        self._conn.execute(f"insert into {name} ({name}, rank) values ('merge', 64)")
+        return self._conn.total_changes - before >= 2
+
     def mark_unmerged(self) -> None:
         """Words were deleted that the search index still holds."""
         self._conn.execute("update projection set is_unmerged = 1")
