@@ -114,6 +114,9 @@ class Projection:
                 self._take_all(db, tables, [entry_id])
 
     def _take(self, db: Database, tables: Tables, entry_id: str) -> None:
+        if keeping.is_mark(entry_id):
+            keeping.queue_more(tables, entry_id)
+            return
         try:
             found = reading.decode(db.conn, traffic.get(db.conn, entry_id))
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others

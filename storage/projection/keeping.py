@@ -14,6 +14,11 @@ LIVE, NEXT = "", "next_"
 OLD = "old_"  # and a number: several may wait to be removed
 
 _DROPPED = 100  # rows at a time
+_QUEUED = 300  # entries at a time
+
+# In a queue, behind the id of an entry: the entries that follow it wait too, all of them or, with
+# an id behind the mark, those of one session. It sorts behind that entry and before all others.
+_MARK = "!"
 
 
 class State(Record, frozen=True, kw_only=True):
@@ -73,7 +78,7 @@ def sets(db: Database) -> list[Tables]:
 
 
 def begin(db: Database, *, is_forced: bool) -> State:
-    """Start a set beside the one that is read, with every entry that ended in its queue."""
+    """Start a set beside the one that is read, for which every entry that ended waits."""
     known = _known(db)
     _discard(db, NEXT)
     tables.create(db, NEXT, known.generation + 1)
@@ -147,9 +152,20 @@ def size(conn: sqlite3.Connection, prefix: str) -> Size:
 
 
 def left(conn: sqlite3.Connection, prefix: str) -> int:
-    """How many entries a set still waits for."""
-    row = conn.execute(f"select count(*) from {prefix}unprojected").fetchone()
-    return int(row[0])
+    """How many entries a set still waits for; what comes behind a mark is counted as it stands."""
+    found = conn.execute(f"select entry_id from {prefix}unprojected").fetchall()
+    marks = [entry_id for (entry_id,) in found if is_mark(entry_id)]
+    return len(found) - len(marks) + sum(_beyond(conn, mark) for mark in marks)
+
+
+def _beyond(conn: sqlite3.Connection, mark: str) -> int:
+    after, _, session_id = mark.partition(_MARK)
+    only = "session_id = :session and" if session_id else ""
+    (count,) = conn.execute(
+        f"select count(*) from entries where {only} id > :after",
+        {"session": session_id, "after": after} if session_id else {"after": after},
+    ).fetchone()
+    return int(count)
 
 
 def stale(conn: sqlite3.Connection) -> int:
@@ -157,37 +173,48 @@ def stale(conn: sqlite3.Connection) -> int:
     return int(conn.execute("select count(*) from stale").fetchone()[0])
 
 
-def requeue_session(db: Database, session_id: str) -> int:
-    """Have all conversations of a session made again; how many of its entries were queued."""
+def requeue_session(db: Database, session_id: str) -> None:
+    """Have all conversations of a session made again."""
     live = Tables(db, LIVE)
     found = db.conn.execute(
         "select distinct conversation_id from turns where session_id = ?", [session_id]
     ).fetchall()
     for (conversation_id,) in found:
         live.make_stale(conversation_id)
-    cursor = db.conn.execute(
-        f"""
-        insert into {LIVE}unprojected (entry_id)
-        select id from entries where session_id = ? and outcome is not null and kind <> 'tunnel'
-        on conflict do nothing
-        """,
-        [session_id],
-    )
-    return cursor.rowcount
+    live.enqueue(_MARK + session_id)
 
 
 def _queue_all(db: Database, prefix: str) -> None:
     """Every entry that ended, and the open sockets of which turns were put down already."""
-    db.conn.execute(
+    if db.execute("select 1 from entries limit 1").fetchone():
+        Tables(db, prefix).enqueue(_MARK)
+
+
+def is_mark(entry_id: str) -> bool:
+    """Whether what stands in a queue is no entry, but stands for many: see `queue_more`."""
+    return _MARK in entry_id
+
+
+def queue_more(tables: Tables, mark: str) -> None:
+    """Put some of the entries that a mark stands for into the queue, and the mark behind them."""
+    after, _, session_id = mark.partition(_MARK)
+    only = "e.session_id = :session and" if session_id else ""
+    values: dict[str, str | int] = {"after": after, "limit": _QUEUED}
+    found = tables.db.execute(
         f"""
-        insert into {prefix}unprojected (entry_id)
-        select id from entries where outcome is not null and kind <> 'tunnel'
-        union
-        select e.id from entries e where e.outcome is null
-            and exists (select 1 from turns t where t.id > e.id || '.' and t.id < e.id || '/')
-        on conflict do nothing
-        """
-    )
+        select e.id, e.kind <> 'tunnel' and (
+            e.outcome is not null
+            or exists (select 1 from turns t where t.id > e.id || '.' and t.id < e.id || '/'))
+        from entries e where {only} e.id > :after order by e.id limit :limit
+        """,
+        values | {"session": session_id} if session_id else values,
+    ).fetchall()
+    tables.done(mark)
+    for entry_id, is_wanted in found:
+        if is_wanted:
+            tables.enqueue(entry_id)
+    if found:
+        tables.enqueue(found[-1][0] + _MARK + session_id)
 
 
 def _set(db: Database, state: State) -> None:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from addons.wire import anthropic
-from storage import removal, sessions, traffic, understanding
+from storage import database, removal, sessions, traffic, understanding
 from storage.projection import keeping
 from tests.addons.project.house import AGENT, ROOT, assistant, text, tool_result, tool_use, user
 from tests.addons.project.test_corpus import forget
@@ -323,3 +323,35 @@ def test_traffic_that_no_session_was_active_for_gets_one_per_conversation(house)
         """
     )
     assert placed == [(1, 1)]
+
+
+def test_a_rebuild_queues_a_few_entries_at_a_time(house, monkeypatch):
+    monkeypatch.setattr("storage.projection.keeping._QUEUED", 1)
+    run(house)
+    house.project()
+    before = house.dump()
+    with database.write(house.db):
+        keeping.begin(house.db, is_forced=False)
+    assert house.rows("select entry_id from next_unprojected") == [("!",)]
+    assert keeping.state(house.db.conn).entries == 3
+    left = [keeping.left(house.db.conn, "next_")]
+    while keeping.state(house.db.conn).is_building:
+        house.projection.step(house.db)
+        if keeping.state(house.db.conn).is_building:
+            left.append(keeping.left(house.db.conn, "next_"))
+    assert left == sorted(left, reverse=True)
+    assert house.dump() == before
+
+
+def test_a_session_is_queued_a_few_entries_at_a_time(house, monkeypatch):
+    monkeypatch.setattr("storage.projection.keeping._QUEUED", 1)
+    run(house)
+    house.call([user("elsewhere")], [text("a")], session=sessions.create(house.db, name="t").id)
+    house.project()
+    before = house.dump()
+    with database.write(house.db):
+        keeping.requeue_session(house.db, house.session)
+    assert keeping.left(house.db.conn, "") == 3
+    house.project()
+    assert house.one("select count(*) from unprojected") == 0
+    assert house.dump() == before
