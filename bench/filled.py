@@ -24,9 +24,10 @@ from sqlite_utils import Database
 
 from storage import database, ids, schema, sessions
 from storage.datadir import DataDir
-from storage.decoded import TextPart
+from storage.decoded import Part, TextPart
 from storage.projection import rows as packing
 from storage.projection import tables
+from storage.quotes import Opener
 from tests.addons.project.house import AGENT, House, assistant, text, tool_result, tool_use, user
 
 TURNS = 100  # of a session; entries too
@@ -177,7 +178,9 @@ class _Template:
         self._session = session_id
         columns, found = self._rows["messages"]
         at = columns.index("content")
-        self._texts = [packing.words(packing.unpack(row[at])) for row in found]
+        opener = Opener(conn)
+        self._parts = [packing.unpack(row[at], opener) for row in found]
+        self._texts = [packing.words(parts) for parts in self._parts]
 
     def moved(
         self, number: int, rowid: int, is_rare: bool
@@ -197,7 +200,7 @@ class _Template:
             texts = self._texts
             if name == "messages":
                 if is_rare:
-                    rows, texts = _with_rare(columns, rows, texts)
+                    rows, texts = _with_rare(columns, rows, texts, self._parts[0])
                 yield name, columns, rows
                 indexed = list(enumerate(texts, rowid + 1))
                 yield "search", ("rowid", "text"), indexed
@@ -263,11 +266,14 @@ def _step(name: str, column: str, days: int, rowid: int) -> Any:
 
 
 def _with_rare(
-    columns: tuple[str, ...], rows: list[tuple[Any, ...]], texts: list[str]
+    columns: tuple[str, ...],
+    rows: list[tuple[Any, ...]],
+    texts: list[str],
+    first_parts: tuple[Part, ...],
 ) -> tuple[list[tuple[Any, ...]], list[str]]:
     """The first message says the rare word too."""
     at = columns.index("content")
     first = list(rows[0])
-    parts = (*packing.unpack(first[at]), TextPart(text=RARE))
+    parts = (*first_parts, TextPart(text=RARE))
     first[at] = packing.pack(parts)
     return [tuple(first), *rows[1:]], [packing.words(parts), *texts[1:]]

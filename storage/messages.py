@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from storage.contents import Contents
 from storage.decoded import (
     Part,
     RefusalPart,
@@ -69,6 +70,7 @@ COLUMNS = """
     m.is_partial, m.is_answer, m.turn_id, m.position, m.at_ns, m.provider_id, t.session_id,
     m.preview, m.injected, m.content
 """
+_TURN, _POSITION = 11, 12
 IN_SIGHT = "t.session_id not in (select session_id from tombstones where swept = 0)"
 CONDITIONS = {
     "session_id": "t.session_id = :session_id",
@@ -114,8 +116,11 @@ def page(
         """,
         given | {"limit": limit + 1},
     ).fetchall()
-    found = [of_row(row) for row in rows[:limit]]
-    return Page(messages=found, next=place(found[-1]) if len(rows) > limit else None)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        messages=of_rows(conn, rows[:limit]),
+        next=(last[_TURN], last[_POSITION], last[0]) if last else None,
+    )
 
 
 def place(message: Message) -> Place:
@@ -131,7 +136,7 @@ def of_turn(conn: sqlite3.Connection, turn_id: str) -> list[Message]:
         """,
         [turn_id],
     )
-    return [of_row(row) for row in rows.fetchall()]
+    return of_rows(conn, rows.fetchall())
 
 
 def get(conn: sqlite3.Connection, message_id: str) -> Message | None:
@@ -143,10 +148,20 @@ def get(conn: sqlite3.Connection, message_id: str) -> Message | None:
         """,
         [message_id],
     ).fetchone()
-    return None if row is None else of_row(row)
+    found = of_rows(conn, [row] if row else [])
+    return found[0] if found else None
 
 
-def of_row(row: tuple[Any, ...]) -> Message:
+def of_rows(conn: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> list[Message]:
+    """In their order; without those that were deleted since they were read."""
+    contents = Contents(conn)
+    found = (_of_row(row, contents.parts(row[1], row[18])) for row in rows)
+    return [message for message in found if message is not None]
+
+
+def _of_row(row: tuple[Any, ...], parts: tuple[Part, ...] | None) -> Message | None:
+    if parts is None:
+        return None
     return Message(
         number=row[0],
         id=row[1],
@@ -164,9 +179,9 @@ def of_row(row: tuple[Any, ...]) -> Message:
         at_ns=row[13],
         provider_id=row[14],
         session_id=row[15],
-        preview=row[16],
+        preview=packing.preview(parts) if row[16] is None else row[16],
         injected=_INDICES.decode(row[17]),
-        parts=packing.unpack(row[18]),
+        parts=parts,
     )
 
 

@@ -12,6 +12,7 @@ where the former step of its kind ended. A copy begins at a place in the base's 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 from storage import varints
 
@@ -19,6 +20,14 @@ _COMPARED = 50_000  # chunks; what differs in more is not compared
 
 Run = tuple[int, int]  # number of the first chunk, how many
 Step = tuple[bool, int, int]  # whether it is copied, first chunk or place in the base, how many
+
+
+class Stretch(NamedTuple):
+    """Bytes of a body by the chunks that they stand in, which stay what they are."""
+
+    skip_bytes: int  # in the first chunk
+    size_bytes: int
+    runs: list[Run]
 
 
 def pack(steps: Iterable[Step]) -> bytes:

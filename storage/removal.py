@@ -104,7 +104,7 @@ def _has_rows(db: Database) -> bool:
     (found,) = db.conn.execute(
         """
         select exists (select 1 from removed_entries where swept = 0)
-            or exists (select 1 from projection where is_unmerged = 1)
+            or exists (select 1 from projection where is_unmerged > 0)
             or exists (select 1 from tombstones t where swept = 0 and (
                 exists (select 1 from entries where session_id = t.session_id)
                 or exists (select 1 from gaps where session_id = t.session_id)
@@ -185,6 +185,7 @@ def _sweep_conversations(db: Database) -> Iterator[None]:
             tables.mark_unmerged()
         while tables.is_unmerged() and tables.merge_index():
             yield
+    keeping.renew_unknown(db)
 
 
 def _sweep_old(db: Database) -> Iterator[None]:

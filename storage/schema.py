@@ -120,7 +120,8 @@ _PROJECTION = (
         is_forced   integer not null default 0,  -- 1: it swaps even for a set that holds less
         entries     integer not null default 0,  -- that the rebuild began with
         result      text,              -- how the last rebuild ended; NULL: there was none
-        is_unmerged integer not null default 0  -- 1: the search index still holds deleted words
+        is_unmerged integer not null default 0  -- 1: the search index still holds deleted words;
+                                       -- 2: and nobody knows which, so all is to be made anew
     ) strict
     """,
 )

@@ -196,7 +196,7 @@ def _messages(conn: sqlite3.Connection, places: list[Place]) -> list[Message]:
         """,
         {"numbers": msgspec.json.encode([place[2] for place in places]).decode()},
     ).fetchall()
-    return sorted(map(messages.of_row, rows), key=messages.place, reverse=True)
+    return sorted(messages.of_rows(conn, rows), key=messages.place, reverse=True)
 
 
 def _words(text: str) -> list[str]:

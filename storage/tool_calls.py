@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from storage.decoded import ToolKind
+from storage.contents import Contents
+from storage.decoded import Part, ToolCallPart, ToolKind, ToolResultPart
 from storage.errors import NotFound
 from storage.projection import rows as packing
 from storage.records import Record
@@ -49,8 +50,8 @@ class ToolCall(Record, frozen=True, kw_only=True):
     child: str | None  # conversation that it started
     description: str | None
     command: str | None
-    arguments: str
-    result: str | None
+    arguments: str  # "": not seen, or damaged
+    result: str | None  # None: none came, or it is damaged
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ _SELECT = """
         (select k.id from conversations k
             where k.parent_id = c.conversation_id and k.parent_call = c.id
             order by k.first_turn limit 1),
-        c.made
+        c.made, c.result_part
 """
 _IN_SIGHT = "t.session_id not in (select session_id from tombstones where swept = 0)"
 _CONDITIONS = {
@@ -131,8 +132,11 @@ def page(
     if len(rows) <= limit:
         behind = after[3] if after and not after[0] else ""
         rows += _uncalled(conn, given, conditions, behind, limit + 1 - len(rows))
-    found = [_of_row(row) for row in rows[:limit]]
-    return Page(tool_calls=found, next=place(found[-1]) if len(rows) > limit else None)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        tool_calls=_of_rows(conn, rows[:limit]),
+        next=(last[10] or "", last[13] or 0, last[12] or 0, last[0]) if last else None,
+    )
 
 
 def place(call: ToolCall) -> Place:
@@ -192,7 +196,7 @@ def of_turn(conn: sqlite3.Connection, turn_id: str) -> list[ToolCall]:
         """,
         [turn_id],
     )
-    return [_of_row(row) for row in rows.fetchall()]
+    return _of_rows(conn, rows.fetchall())
 
 
 def answered_by(conn: sqlite3.Connection, turn_id: str) -> list[ToolCall]:
@@ -204,7 +208,7 @@ def answered_by(conn: sqlite3.Connection, turn_id: str) -> list[ToolCall]:
         """,
         [turn_id],
     )
-    return [_of_row(row) for row in rows.fetchall()]
+    return _of_rows(conn, rows.fetchall())
 
 
 def get(conn: sqlite3.Connection, tool_call_id: str) -> ToolCall:
@@ -216,12 +220,39 @@ def get(conn: sqlite3.Connection, tool_call_id: str) -> ToolCall:
         """,
         [tool_call_id],
     ).fetchone()
-    if row is None:
+    found = _of_rows(conn, [row] if row else [])
+    if not found:
         raise NotFound("Tool call not found")
-    return _of_row(row)
+    return found[0]
 
 
-def _of_row(row: tuple[Any, ...]) -> ToolCall:
+def _of_rows(conn: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> list[ToolCall]:
+    """In their order; without those whose messages were deleted since they were read."""
+    contents = Contents(conn)
+    found = []
+    for row in rows:
+        call = _side(row[25], row[11], row[12], contents)
+        result = _side(row[26], row[15], row[29], contents)
+        if call is not None and result is not None:
+            found.append(_of_row(row, call, result))
+    return found
+
+
+def _side(
+    kept: bytes | None, message_id: str | None, part: int | None, contents: Contents
+) -> str | Part | None:
+    """What is kept of a side beside its message, or "" of none; its part; None: it is gone."""
+    if kept is not None:
+        return packing.unsqueeze(kept).decode(errors="replace")
+    return "" if message_id is None else contents.part(message_id, part)
+
+
+def _of_row(row: tuple[Any, ...], call: str | Part, result: str | Part) -> ToolCall:
+    if isinstance(call, ToolCallPart):
+        call = call.arguments
+    if isinstance(result, ToolResultPart):
+        result = result.text
+    has_result = row[26] is not None or row[15] is not None
     called_ns, result_ns, stated_ms, is_pending = row[13], row[16], row[21], bool(row[20])
     duration_ms: int | None = stated_ms
     source: DurationSource | None = None if stated_ms is None else "stated"
@@ -255,6 +286,6 @@ def _of_row(row: tuple[Any, ...]) -> ToolCall:
         child=row[27] or row[22],
         description=row[23],
         command=row[24],
-        arguments=packing.unsqueeze(row[25]).decode(errors="replace"),
-        result=None if row[26] is None else packing.unsqueeze(row[26]).decode(errors="replace"),
+        arguments=call if isinstance(call, str) else "",
+        result=result if isinstance(result, str) and has_result else None,
     )

@@ -5,13 +5,13 @@ Reading bodies: recipe, chunks, packs, and the proof that the bytes are those th
 import hashlib
 import sqlite3
 import zlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from storage import blocks, database, first, packs, pieces, recipes
 from storage.errors import NotFound, StoreError
-from storage.recipes import Run, Step
+from storage.recipes import Run, Step, Stretch
 
 PIECE_BYTES = 256 << 10  # of a stream
 
@@ -29,10 +29,15 @@ class BodyView:
     """
 
     def __init__(
-        self, size_bytes: int, digest: bytes | None, read: Callable[[int, int], list[bytes]]
+        self,
+        size_bytes: int,
+        digest: bytes | None,
+        read: Callable[[int, int], list[bytes]],
+        stretch: Callable[[int, int], Stretch | None] = lambda start, stop: None,
     ) -> None:
         self.size_bytes = size_bytes
         self.digest = digest
+        self.stretch = stretch  # where some bytes stand; None: in no chunks, or that is not known
         self._read = read
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
@@ -101,7 +106,7 @@ def proved_by(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> 
         except StoreError as error:
             raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
 
-    return BodyView(size_bytes, digest, read)
+    return BodyView(size_bytes, digest, read, layout.stretch)
 
 
 def _first_view(conn: sqlite3.Connection, digest: bytes) -> BodyView:
@@ -175,6 +180,31 @@ class _Layout:
                 return None
             found.append(pack.span(low, high, max(start - at, 0), min(stop - at, size_bytes)))
         return found
+
+    def stretch(self, start: int, stop: int) -> Stretch | None:
+        """None: it is packed anew meanwhile. Raises StoreError."""
+        if not self._ends and not self._look():
+            return None
+        runs: list[Run] = []
+        skip_bytes = 0
+        for index in range(bisect_right(self._ends, start), len(self._segments)):
+            place, low, high, size_bytes = self._segments[index]
+            at = self._ends[index] - size_bytes
+            if at >= stop:
+                break
+            pack = self._reader.pack(place)
+            if pack is None:
+                self._ends = []
+                return None
+            begin = pack.offsets[low] - at  # of the body, in the pack
+            if at < start:
+                low = bisect_right(pack.offsets, begin + start, low, high) - 1
+            if at + size_bytes > stop:
+                high = bisect_left(pack.offsets, begin + stop, low, high)
+            if not runs:
+                skip_bytes = begin + start - pack.offsets[low]
+            recipes.append(runs, place.first + low, high - low)
+        return Stretch(skip_bytes, stop - start, runs)
 
 
 def runs_of(conn: sqlite3.Connection, digest: bytes) -> tuple[int, list[Run]] | None:

@@ -11,6 +11,7 @@ from storage.projection import rows
 from storage.projection.shapes import ToolCallRow, TouchRow
 from storage.projection.writing import Tables
 
+_LISTED = ("todo", "plan")  # kinds of calls whose words stand in their rows, to be read often
 _MAX_WORDS = 2_000  # of descriptions and commands; the arguments have all
 
 
@@ -78,7 +79,7 @@ class Calls:
             subagent_type=meaning.subagent_type,
             description=_short(meaning.description),
             command=_short(meaning.command),
-            arguments=rows.squeeze(part.arguments.encode(errors="replace")),
+            arguments=_kept(meaning.tool.kind, part.arguments),
         )
         self._touches[call_id] = [
             TouchRow(
@@ -110,7 +111,7 @@ class Calls:
             is_pending=meaning.is_pending,
             stated_ms=meaning.duration_ms,
             child=meaning.child,
-            result=rows.squeeze(part.text.encode(errors="replace")),
+            result=_kept(row.kind, part.text),
         )
 
     def _called(
@@ -140,7 +141,7 @@ class Calls:
     def _stored(self, call_id: str) -> ToolCallPart | None:
         """A call that an earlier turn brought; a socket's requests hold only what is new."""
         row = self._tables.tool_calls([call_id]).get(call_id)
-        return part_of(row) if row and row.turn_id is not None else None
+        return self._tables.sides(row)[0] if row and row.turn_id is not None else None
 
     def _meaning(self, part: ToolCallPart) -> CallMeaning:
         return self._agent.call(part)
@@ -184,7 +185,7 @@ class Calls:
         changed, touches = [], []
         for call_id, found in self._found.items():
             before = known.get(call_id)
-            merged = _merged(before, found)
+            merged = self._listed(_merged(before, found))
             if merged == before:
                 continue
             changed.append(merged)
@@ -197,18 +198,26 @@ class Calls:
                 self.spawning.append(merged)
             # Equal ids: what was such a call before may be another one now.
             kinds = {merged.kind, before.kind if before else merged.kind}
-            self.lists_tasks = self.lists_tasks or not kinds.isdisjoint(("todo", "plan"))
+            self.lists_tasks = self.lists_tasks or not kinds.isdisjoint(_LISTED)
         tables.put_tool_calls(changed)
         tables.put_touches(touches)
 
+    def _listed(self, row: ToolCallRow) -> ToolCallRow:
+        """With its result, also if that came before it was known what kind of a call it is of."""
+        if row.kind in _LISTED and row.result is None and row.result_turn is not None:
+            result = self._tables.sides(row)[1]
+            if result is not None:
+                return msgspec.structs.replace(row, result=_kept(row.kind, result.text))
+        return row
+
 
 def part_of(row: ToolCallRow) -> ToolCallPart:
-    """The call as it stood in its message, as far as its row keeps it."""
+    """A call of the agent's list as it stood in its message, as far as its row keeps it."""
     return ToolCallPart(
         call_id=row.call_id,
         name=row.name,
         namespace=row.namespace,
-        arguments=rows.unsqueeze(row.arguments).decode(errors="replace"),
+        arguments=rows.unsqueeze(row.arguments).decode(errors="replace") if row.arguments else "",
         is_custom=row.is_custom,
     )
 
@@ -250,6 +259,10 @@ def _all_touches(meaning: CallMeaning) -> Iterator[Touch]:
     yield from meaning.touches
     for inner in meaning.inner:
         yield from _all_touches(inner)
+
+
+def _kept(kind: str, text: str) -> bytes | None:
+    return rows.squeeze(text.encode(errors="replace")) if kind in _LISTED else None
 
 
 def _short(text: str | None) -> str | None:

@@ -145,8 +145,9 @@ def known(tables: Tables, links: Sequence[Link], turn_id: str) -> dict[str, Know
     for place in range(len(thread) - 1, max(len(thread) - 1 - _TAIL, -1), -1):
         row = found.get(thread[place].id)
         if row and row.turn_id < turn_id:
+            settled = msgspec.structs.replace(row, is_quoted=True)
             for link in thread[:place]:
-                found.setdefault(link.id, row)
+                found.setdefault(link.id, settled)
             return found
     return found | tables.known([link.id for link in thread[:-_TAIL]])
 

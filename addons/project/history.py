@@ -26,11 +26,9 @@ from storage.decoded import (
     ToolCallPart,
     ToolResultPart,
 )
-from storage.projection import rows
 
 _ENCODER = msgspec.msgpack.Encoder()
 _KEPT = 20_000  # prints of messages that were read before
-_PREVIEW = 200
 
 
 class Print(msgspec.Struct, frozen=True):
@@ -118,9 +116,3 @@ def _json(text: str | bytes) -> bytes:
         return msgspec.json.encode(msgspec.json.decode(text), order="sorted")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return text.encode(errors="replace") if isinstance(text, str) else text
-
-
-def preview(parts: Iterable[Part], prompt: str | None) -> str:
-    """The beginning of what a message says, in one line."""
-    text = prompt if prompt is not None else rows.words(parts)
-    return " ".join(text[: _PREVIEW * 4].split())[:_PREVIEW]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from addons.agents.contract import Hints
-from addons.project import chain, conversations, history, keys, linking, shares, tasks, turns
+from addons.project import chain, conversations, keys, linking, shares, tasks, turns
 from addons.project.calls import Calls, Seen
 from addons.project.chain import Chains, Link, Start
 from addons.project.conversations import Identity
@@ -15,6 +15,7 @@ from storage.decoded import Note, Part, ToolCallPart, ToolResultPart
 from storage.projection import rows
 from storage.projection.shapes import MessageRow, Sums, TurnRow
 from storage.projection.writing import Known, Tables
+from storage.quoting import Source
 from storage.records import Session
 
 _THREAD = ("main", "subagent", "compaction")
@@ -92,6 +93,8 @@ class Placer:
         calls: Calls,
     ) -> "_Put":
         known = chain.known(tables, links, turn.id)
+        timing = decoded.turn.timing
+        source = Source(tables.db.conn, decoded.entry, timing.asked_ns, timing.ended_ns)
         messages = {link.id: link.message for link in links}
         offset = decoded.entry.started_ns
         called_ns = iter([offset + at_ns for at_ns in decoded.called_ns])
@@ -99,6 +102,8 @@ class Placer:
         for link in links:
             before = known.get(link.id)
             if before and (before.turn_id, before.position) <= (turn.id, link.position):
+                if before.is_answer and not before.is_quoted and before.turn_id < turn.id:
+                    tables.quote_message(link.id, source)
                 continue
             parent = messages.get(link.parent_id or "")
             seen = Seen(
@@ -109,13 +114,19 @@ class Placer:
                 at_ns=_moment(turn, link, offset),
                 before=(link.parent_id, parent) if link.parent_id and parent else None,
             )
-            row = _message_row(link, seen, turn, track, decoded)
+            row, parts = _message_row(link, seen, turn, track, decoded, source), link.message.parts
             if before:
-                if _call_ids(tables.move_message(row)) != _call_ids(link.message.parts):
+                if _call_ids(tables.move_message(row, parts)) != _call_ids(parts):
                     tables.make_stale(turn.conversation_id)  # it gave its calls to a later turn
             else:
-                tables.add_message(row)
-            known[link.id] = Known(turn_id=turn.id, position=link.position, depth=row.depth)
+                tables.add_message(row, parts)
+            known[link.id] = Known(
+                turn_id=turn.id,
+                position=link.position,
+                depth=row.depth,
+                is_answer=link.is_answer,
+                is_quoted=True,
+            )
             calls.take(seen, called_ns if link.is_answer else iter(()))
             if not link.hangs and track == "main":
                 new += before is None
@@ -202,8 +213,11 @@ def _moment(turn: TurnRow, link: Link, started_ns: int) -> int:
     return turn.started_ns if offset_ns is None else started_ns + offset_ns
 
 
-def _message_row(link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Decoded) -> MessageRow:
-    reading = link.print.reading
+def _message_row(
+    link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Decoded, source: Source
+) -> MessageRow:
+    reading, parts = link.print.reading, link.message.parts
+    preview = rows.preview(parts, reading.prompt)
     return MessageRow(
         id=link.id,
         conversation_id=turn.conversation_id,
@@ -219,15 +233,15 @@ def _message_row(link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Dec
         position=link.position,
         at_ns=seen.at_ns,
         provider_id=link.message.id,
-        preview=history.preview(link.message.parts, reading.prompt),
+        preview=None if preview == rows.preview(parts) else preview,
         injected=msgspec.msgpack.encode(reading.injected),
-        content=rows.pack(link.message.parts),
+        content=rows.pack(parts, source, "response" if link.is_answer else "request"),
     )
 
 
-def _call_ids(parts: Iterable[Part]) -> list[str | None]:
+def _call_ids(parts: Iterable[Part] | None) -> list[str | None]:
     """The only things that messages of the same print may differ in and that rows hang on."""
-    return [part.call_id for part in parts if isinstance(part, ToolCallPart | ToolResultPart)]
+    return [part.call_id for part in parts or () if isinstance(part, ToolCallPart | ToolResultPart)]
 
 
 def _results(links: list[Link]) -> list[str]:

@@ -94,6 +94,17 @@ def begin(db: Database, *, is_forced: bool) -> State:
     return begun
 
 
+def renew_unknown(db: Database) -> None:
+    """
+    Rebuild if words are to leave the search index and cannot be read any more.
+
+    The index forgets only words that it is told, so the whole set goes.
+    """
+    if db.conn.execute("select 1 from projection where is_unmerged = 2").fetchone():
+        begin(db, is_forced=True)
+        db.execute("update projection set is_unmerged = 1")
+
+
 def abandon(db: Database, result: str) -> None:
     """Throw the new set away; the old one stays as it is."""
     _discard(db, NEXT)

@@ -48,3 +48,15 @@ def _texts(texts: tuple[str, ...]) -> bytes:
 
 
 DETAILS = _USAGE + _texts(_RATE_LIMIT) + _texts(_RARE) + _texts(_OFTEN) + _texts(_LAST)
+
+# Of messages: names of fields and kinds of parts, each with what stands before or behind it.
+PARTS = (
+    b"\xa4kind\xa5other\xa4type\xa4json\xa4kind\xaacompaction\xa4kind\xa5media\xa5image"
+    b"\xaamedia_type\xa9image/png\xaasize_bytes\xa6digest\xc4\x20<system-reminder>\n\n</system-reminder>"
+    b"\xa4kind\xa7refusal\xa4text\x93\x84\xa4kind\xa8thinking\xa4text\xa0\xacis_redacted\xc3"
+    b'\xaaextra_json\xc5{"type":"reasoning","summary":[],"encrypted_content":"{"signature":"'
+    b"\xa4kind\xa9tool-call\xa7call_id\xadcall_\xa4name\xa9namespace\xa9functions\xa9arguments"
+    b'\xa9is_custom\xc3\xa9on_server\xc3{"command":"","description":"","file_path":""}'
+    b"\x91\x83\xa4kind\xabtool-result\xa7call_id\xbetoolu_01\xa8is_error\xc2\xa4text\xda"
+    b'\xaaextra_json\xc4\x28{"cache_control":{"type":"ephemeral"}}\x91\x82\xa4kind\xa4text\xa4text\xd9'
+)

@@ -1,14 +1,15 @@
 """What the projected tables hold besides plain columns, and how it is packed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
-import zstandard
 
+from storage import quotes
 from storage.decoded import (
     CompactionPart,
     MediaPart,
     Note,
+    OtherPart,
     Part,
     RefusalPart,
     TextPart,
@@ -17,11 +18,15 @@ from storage.decoded import (
     ToolResultPart,
 )
 from storage.projection import known
-from storage.records import Record
+from storage.quotes import Said, Source, squeeze, unsqueeze
+from storage.records import Record, Side
 from storage.squeezing import Squeezer
 
-_LEVEL = 6
-_MIN_SQUEEZED = 128  # shorter texts do not get shorter
+__all__ = ["squeeze", "unsqueeze"]  # read from here, as one module
+
+_PREVIEW = 200  # signs
+_MIN_QUOTING_BYTES = 128  # shorter content does not get shorter by a quote
+_MIN_SAID = 32  # signs of a text that is looked for
 
 
 class RateLimit(Record, frozen=True, kw_only=True):
@@ -85,13 +90,44 @@ _DETAILS = Squeezer(known.DETAILS)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def pack(parts: tuple[Part, ...]) -> bytes:
-    """The parts of a message as the table keeps them."""
-    return squeeze(_ENCODER.encode(parts))
+def pack(parts: tuple[Part, ...], source: Source | None = None, side: Side = "request") -> bytes:
+    """The parts of a message as the table keeps them; they quote a side of the source."""
+    data = _ENCODER.encode(parts)
+    quoted = None
+    if source is not None and len(data) >= _MIN_QUOTING_BYTES:
+        quoted = source.quote(data, list(_said(parts)), side)
+    if quoted is not None and len(quoted) <= len(data) // 4:
+        return quoted
+    plain = squeeze(data)
+    return quoted if quoted is not None and len(quoted) < len(plain) else plain
 
 
-def unpack(content: bytes) -> tuple[Part, ...]:
-    return _PARTS.decode(unsqueeze(content))
+def unpack(content: bytes, opener: quotes.Opener) -> tuple[Part, ...]:
+    """Raises StoreError if what it quotes is damaged, packs.Missing if that is gone."""
+    return _PARTS.decode(opener.open(content))
+
+
+def _said(parts: Iterable[Part]) -> Iterator[Said]:
+    """The texts that may stand in a body."""
+    for part in parts:
+        match part:
+            case ToolCallPart():
+                yield from _long(part.arguments, is_json=True)
+            case TextPart() | ThinkingPart() | RefusalPart() | CompactionPart() | ToolResultPart():
+                yield from _long(part.text)
+            case OtherPart():
+                yield from _long(part.json, is_json=True)
+            case _:
+                pass
+        extra = None if isinstance(part, RefusalPart | OtherPart) else part.extra_json
+        # Without its braces: the fields stand among others.
+        yield from _long(extra[1:-1] if extra else "", is_json=True)
+
+
+def _long(text: str | bytes, *, is_json: bool = False) -> Iterator[Said]:
+    if len(text) >= _MIN_SAID:
+        text = text if isinstance(text, str) else text.decode(errors="replace")
+        yield Said(text, is_json)
 
 
 def pack_detail(detail: TurnDetail) -> bytes:
@@ -118,16 +154,7 @@ def words(parts: Iterable[Part]) -> str:
     return "\n".join(filter(None, found))
 
 
-def squeeze(data: bytes) -> bytes:
-    """A byte that tells the form, and the data, as a zstd frame where that is shorter."""
-    if len(data) >= _MIN_SQUEEZED:
-        frame = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
-        if len(frame) < len(data):
-            return b"\x01" + frame
-    return b"\x00" + data
-
-
-def unsqueeze(content: bytes) -> bytes:
-    if content[:1] == b"\x01":
-        return zstandard.ZstdDecompressor().decompress(content[1:])
-    return content[1:]
+def preview(parts: Iterable[Part], prompt: str | None = None) -> str:
+    """The beginning of what a message says, or of the prompt in it, in one line."""
+    text = prompt if prompt is not None else words(parts)
+    return " ".join(text[: _PREVIEW * 4].split())[:_PREVIEW]

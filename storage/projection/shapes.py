@@ -107,7 +107,7 @@ class MessageRow(Row, kw_only=True):
     position: int
     at_ns: int
     provider_id: str | None
-    preview: str
+    preview: str | None
     injected: bytes
     content: bytes
 
@@ -143,7 +143,7 @@ class ToolCallRow(Row, kw_only=True):
     subagent_type: str | None = None
     description: str | None = None
     command: str | None = None
-    arguments: bytes = b"\x00"
+    arguments: bytes | None = None
     result: bytes | None = None
 
 

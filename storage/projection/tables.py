@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from storage import ddl
 
-VERSION = 3  # raised when the same bytes would give other rows
+VERSION = 4  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
@@ -157,7 +157,8 @@ _TABLES = (
         position        integer not null,  -- in that turn's request and answer
         at_ns           integer not null,  -- Unix time at which it passed
         provider_id     text,
-        preview         text not null,     -- the first 200 signs of its text, in one line
+        preview         text,              -- the first 200 signs of its text, in one line; NULL:
+                                           -- those of its content
         injected        blob not null default x'90',  -- msgpack array: indices of the parts that
                                            -- the agent put in beside what the user wrote
         content         blob not null      -- rows.pack of the parts
@@ -199,8 +200,8 @@ _TABLES = (
         subagent_type   text,              -- that the call asks for
         description     text,
         command         text,
-        arguments       blob not null,     -- rows.squeeze of the text
-        result          blob               -- rows.squeeze of the text; NULL: none came
+        arguments       blob,              -- rows.squeeze of the text; NULL: as in its message
+        result          blob               -- the same of the result
     ) strict
     """,
     "create index {g}tool_calls_uncalled on {p}tool_calls (id) where turn_id is null",

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
-from storage.decoded import Part
+from storage.contents import Contents
+from storage.decoded import Part, ToolCallPart, ToolResultPart
+from storage.errors import StoreError
 from storage.projection import rows
 from storage.projection.shapes import (
     ConversationRow,
@@ -25,6 +27,7 @@ from storage.projection.shapes import (
     TouchRow,
     TurnRow,
 )
+from storage.quotes import Opener, Source, is_quoted
 from storage.records import Record
 
 _AT_ONCE = 400  # ids in one question
@@ -37,6 +40,8 @@ class Known(Record, frozen=True, kw_only=True):
     turn_id: str
     position: int
     depth: int
+    is_answer: bool
+    is_quoted: bool
 
 
 class Tables:
@@ -46,6 +51,7 @@ class Tables:
         self.db = db
         self.prefix = prefix
         self._conn = db.conn
+        self._opener = Opener(db.conn)
 
     # --- turns -----------------------------------------------------------------------------------
 
@@ -119,29 +125,54 @@ class Tables:
         for at in range(0, len(ids), _AT_ONCE):
             some = ids[at : at + _AT_ONCE]
             sql = f"""
-                select id, turn_id, position, depth from {self.prefix}messages
-                where id in ({", ".join("?" * len(some))})
+                select id, turn_id, position, depth, is_answer, substr(content, 1, 1)
+                from {self.prefix}messages where id in ({", ".join("?" * len(some))})
             """
-            for message_id, turn_id, position, depth in self._conn.execute(sql, some):
-                found[message_id] = Known(turn_id=turn_id, position=position, depth=depth)
+            for message_id, turn_id, position, depth, is_answer, form in self._conn.execute(
+                sql, some
+            ):
+                found[message_id] = Known(
+                    turn_id=turn_id,
+                    position=position,
+                    depth=depth,
+                    is_answer=bool(is_answer),
+                    is_quoted=is_quoted(form),
+                )
         return found
 
-    def add_message(self, row: MessageRow) -> None:
+    def add_message(self, row: MessageRow, parts: tuple[Part, ...]) -> None:
+        """`parts` are those of its content."""
         cursor = self._conn.execute(_insert(MessageRow, self.prefix + "messages"), _values(row))
-        self._index(cursor.lastrowid or 0, _words(row.content))
+        self._index(cursor.lastrowid or 0, rows.words(parts))
 
-    def move_message(self, row: MessageRow) -> tuple[Part, ...]:
-        """An earlier turn holds this message: its words count from now on. What stood there."""
+    def move_message(self, row: MessageRow, parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
+        """
+        An earlier turn holds this message: its words count from now on.
+
+        What stood there; None: it cannot be read any more.
+        """
         number, content = self._conn.execute(
             f"select number, content from {self.prefix}messages where id = ?", [row.id]
         ).fetchone()
         self._conn.execute(_update(MessageRow, self.prefix + "messages"), (*_values(row), row.id))
-        parts = rows.unpack(content)
-        before, text = rows.words(parts), _words(row.content)
-        if before != text:
+        before = self._parts(content)
+        text = rows.words(parts)
+        if before is None or rows.words(before) != text:
             self._unindex(number, before)
             self._index(number, text)
-        return parts
+        return before
+
+    def quote_message(self, message_id: str, source: Source) -> None:
+        """Have what an answer brought quote the request that sends it again."""
+        number, content = self._conn.execute(
+            f"select number, content from {self.prefix}messages where id = ?", [message_id]
+        ).fetchone()
+        parts = self._parts(content)
+        quoted = rows.pack(parts, source) if parts is not None else content
+        if len(quoted) < len(content):
+            self._conn.execute(
+                f"update {self.prefix}messages set content = ? where number = ?", [quoted, number]
+            )
 
     def _index(self, number: int, text: str) -> None:
         if text:
@@ -149,8 +180,18 @@ class Tables:
                 f"insert into {self.prefix}search (rowid, text) values (?, ?)", [number, text]
             )
 
-    def _unindex(self, number: int, text: str) -> None:
-        if text:
+    def _parts(self, content: bytes) -> tuple[Part, ...] | None:
+        """None: what it quotes cannot be read."""
+        try:
+            return rows.unpack(content, self._opener)
+        except StoreError:
+            return None
+
+    def _unindex(self, number: int, parts: tuple[Part, ...] | None) -> None:
+        """The index forgets words only if it is told them; unknown ones go with all of it."""
+        if parts is None:
+            self._conn.execute("update projection set is_unmerged = 2")
+        elif text := rows.words(parts):
             name = f"{self.prefix}search"
             self._conn.execute(
                 f"insert into {name} ({name}, rowid, text) values ('delete', ?, ?)", [number, text]
@@ -174,6 +215,16 @@ class Tables:
             order by turn_id, part, id
         """
         return self._rows(ToolCallRow, "tool_calls", where, [conversation_id, *kinds])
+
+    def sides(self, row: ToolCallRow) -> tuple[ToolCallPart | None, ToolResultPart | None]:
+        """A call and its result as they stand in their messages."""
+        contents = Contents(self._conn, self.prefix)
+        call = contents.part(row.message_id, row.part)
+        result = contents.part(row.result_message, row.result_part)
+        return (
+            call if isinstance(call, ToolCallPart) else None,
+            result if isinstance(result, ToolResultPart) else None,
+        )
 
     def spawns(self, spawn_digest: bytes) -> list[ToolCallRow]:
         """Calls that started a subagent with this task, oldest first."""
@@ -339,7 +390,7 @@ class Tables:
         ).fetchall()
         if found:
             for number, content in found:
-                self._unindex(number, _words(content))
+                self._unindex(number, self._parts(content))
                 self.db.execute(f"delete from {self.prefix}messages where number = ?", [number])
             return True
         for name in ("touches", "tool_calls", "tasks", "shares", "quarters", "days"):
@@ -376,7 +427,7 @@ class Tables:
         self._conn.execute(f"insert into {name} ({name}, rank) values ('merge', -64)")
         if self._conn.total_changes - before >= 2:
             return True
-        self._conn.execute("update projection set is_unmerged = 0 where is_unmerged <> 0")
+        self._conn.execute("update projection set is_unmerged = 0 where is_unmerged = 1")
         return False
 
     def join_index(self) -> bool:
@@ -392,11 +443,11 @@ class Tables:
 
     def mark_unmerged(self) -> None:
         """Words were deleted that the search index still holds."""
-        self._conn.execute("update projection set is_unmerged = 1")
+        self._conn.execute("update projection set is_unmerged = max(is_unmerged, 1)")
 
     def is_unmerged(self) -> bool:
         (found,) = self._conn.execute("select is_unmerged from projection").fetchone()
-        return bool(found)
+        return bool(found == 1)
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -424,10 +475,6 @@ def _adding(names: Sequence[str]) -> str:
         else f"{name} = {name} + excluded.{name}"
         for name in names
     )
-
-
-def _words(content: bytes) -> str:
-    return rows.words(rows.unpack(content))
 
 
 def _values(row: Row) -> tuple[Any, ...]:

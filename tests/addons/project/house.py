@@ -10,7 +10,8 @@ import msgspec
 
 from addons.ingest import Ingest
 from addons.project import Projection
-from storage import database, ids, removal
+from storage import database, ids, messages, removal
+from storage.contents import Contents
 from storage.projection import keeping
 from storage.records import EntryOpened
 from tests.addons.ingest.spooling import Log, LoggedEntry
@@ -153,16 +154,34 @@ class House:
         (row,) = self.rows(sql, *values)
         return row[0] if len(row) == 1 else row
 
+    def messages(self):
+        """All of them as readers get them, oldest first."""
+        return messages.page(
+            self.db.conn, messages.Query(track=None), limit=1000, order="oldest"
+        ).messages
+
     def dump(self):
-        """All projected rows by table, sorted; without what counts rows in this file."""
+        """
+        All projected rows by table, sorted; without what counts rows in this file, and with the
+        parts of messages instead of how they are kept.
+        """
+        contents = Contents(self.db.conn)
         found = {}
         for name in ("turns", "conversations", "messages", "tool_calls", "touches", "tasks",
                      "notes", "shares", "quarters", "days"):  # fmt: skip
             cursor = self.db.conn.execute(f"select * from {name}")
             columns = [column[0] for column in cursor.description]
             local = {columns.index("number")} if name == "messages" else set()
+            if name == "messages":
+                own, content = columns.index("id"), columns.index("content")
+                rows = [
+                    (*row[:content], contents.parts(row[own], row[content]), *row[content + 1 :])
+                    for row in cursor.fetchall()
+                ]
+            else:
+                rows = cursor.fetchall()
             found[name] = sorted(
-                (tuple(v for n, v in enumerate(row) if n not in local) for row in cursor), key=repr
+                (tuple(v for n, v in enumerate(row) if n not in local) for row in rows), key=repr
             )
         found["search"] = sorted(
             self.db.conn.execute(

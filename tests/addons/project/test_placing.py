@@ -32,7 +32,7 @@ def run(house, headers=MAIN):
 def test_sent_again_history_adds_nothing(house):
     run(house)
     house.project()
-    found = house.rows("select role, kind, preview from messages order by turn_id, position")
+    found = [(one.role, one.kind, one.preview) for one in house.messages()]
     assert found == [
         ("user", "prompt", "please list the files"),
         ("assistant", "answer", 'I will look. Bash {"command":"ls -la"}'),
@@ -142,10 +142,12 @@ def test_what_the_agent_put_in_beside_a_prompt_is_told_apart(house):
         headers=MAIN,
     )
     house.project()
-    found = house.rows("select kind, preview, injected from messages where role = 'user'")
+    found = [
+        (one.kind, one.preview, one.injected) for one in house.messages() if one.role == "user"
+    ]
     assert found == [
-        ("prompt", "what day is it?", b"\x91\x00"),
-        ("prompt", "and now?", b"\x90"),
+        ("prompt", "what day is it?", (0,)),
+        ("prompt", "and now?", ()),
     ]
     assert house.rows("select prompt from turns order by id") == [
         ("what day is it?",), ("and now?",)
@@ -263,7 +265,7 @@ def test_a_deleted_entry_takes_what_only_it_held(house):
     house.project()
     traffic.delete(house.db, house.entries[2])
     house.project()
-    previews = [preview for (preview,) in house.rows("select preview from messages")]
+    previews = [one.preview for one in house.messages()]
     assert "thanks, and now?" not in previews
     assert len(previews) == 4
     assert house.one("select turn_count from conversations") == 2

@@ -1,0 +1,65 @@
+"""
+What messages hold, for readers: resolved for those that are shown, whatever happens meanwhile.
+
+A message goes before what it quotes does. So if that cannot be found any more, the message is gone
+too, or says the same in other bytes; else it is damaged, and that is what is shown in its place.
+"""
+
+import sqlite3
+
+import msgspec
+
+from storage.decoded import OtherPart, Part
+from storage.errors import StoreError
+from storage.projection import rows
+from storage.quotes import Opener
+
+DAMAGED = "damaged"  # type of the part that stands for what cannot be read
+
+
+class Contents:
+    """Of the messages of one set of tables; for one page, which reads nothing twice."""
+
+    def __init__(self, conn: sqlite3.Connection, prefix: str = "") -> None:
+        self._conn = conn
+        self._prefix = prefix
+        self._opener = Opener(conn)
+        self._known: dict[str, tuple[Part, ...] | None] = {}
+
+    def parts(self, message_id: str, content: bytes) -> tuple[Part, ...] | None:
+        """The parts of a message by what its row held; None: it was deleted meanwhile."""
+        while True:
+            try:
+                return rows.unpack(content, self._opener)
+            except StoreError as error:
+                now = self._content(message_id)
+                if now is None:
+                    return None
+                if now == content:
+                    return (OtherPart(type=DAMAGED, json=msgspec.json.encode(str(error))),)
+                content = now
+
+    def part(self, message_id: str | None, place: int | None) -> Part | None:
+        """
+        A part of a message; None: the message was deleted meanwhile, or there is none.
+
+        Of a damaged message every part is one that says so.
+        """
+        if message_id is None:
+            return None
+        if message_id not in self._known:
+            content = self._content(message_id)
+            found = None if content is None else self.parts(message_id, content)
+            self._known[message_id] = found
+        parts = self._known[message_id]
+        if parts is None:
+            return None
+        if place is None or place >= len(parts):
+            return parts[0] if parts else OtherPart(type=DAMAGED, json=b"null")
+        return parts[place]
+
+    def _content(self, message_id: str) -> bytes | None:
+        row = self._conn.execute(
+            f"select content from {self._prefix}messages where id = ?", [message_id]
+        ).fetchone()
+        return row[0] if row else None
