@@ -76,7 +76,7 @@ def unsqueeze(content: bytes) -> bytes:
 
 def quote(data: bytes, stretches: Sequence[tuple[Stretch, bytes]]) -> bytes:
     """Content that quotes these stretches, which are given with their bytes."""
-    raw = b"".join(data for _, data in stretches)
+    raw = b"".join(piece for _, piece in stretches)
     form = _QUOTED_RAW if b"\\" in data and b"\\" in raw else _QUOTED
     places = bytearray()
     _put_places(places, [stretch for stretch, _ in stretches])
