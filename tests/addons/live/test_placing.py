@@ -4,6 +4,7 @@ import pytest
 
 from addons.background import Background
 from storage import conversations, database, sessions, turns
+from storage.contents import Contents
 from storage.datadir import DataDir
 from storage.feed import Feed
 from storage.projection import keeping, tables
@@ -25,11 +26,23 @@ def turn_ids(db):
 
 
 def projected(db):
-    """All rows of the projected tables, in an order of their own."""
+    """All rows of the projected tables, in an order of their own; parts as readers get them."""
     found = {}
+    contents = Contents(db.conn)
     for name in tables.NAMES:
+        if name == "search":
+            found[name] = db.conn.execute(
+                "select rowid from search where search match 'l* or a* or f*' order by 1"
+            ).fetchall()
+            continue
         rows = db.conn.execute(f"select * from {name}").fetchall()
         names = [column[1] for column in db.conn.execute(f"pragma table_info({name})")]
+        if name == "messages":
+            own, content = names.index("id"), names.index("content")
+            rows = [
+                (*row[:content], contents.parts(row[own], row[content]), *row[content + 1 :])
+                for row in rows
+            ]
         kept = [
             place for place, column in enumerate(names) if column != "number" or name != "messages"
         ]
