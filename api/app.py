@@ -21,6 +21,7 @@ from api.routes import (
     openapi,
     projects,
     rebuild,
+    retention,
     sessions,
     tasks,
     tool_calls,
@@ -68,6 +69,7 @@ def create_app(store: Store, settings: ApiSettings, importer: Importer | None = 
             imports.ROUTER,
             live.ROUTER,
             rebuild.ROUTER,
+            retention.ROUTER,
             health.get_health,
         ],
         dependencies={

@@ -100,7 +100,8 @@ def _ours(request: Request[Any, Any, Any], error: WirescribeError) -> Response[E
     if status == 500 and request.method != "GET":
         status = 507  # what could not be stored; mostly the disk is full
     text = str(error)
-    return _response(status, ErrorBody(error=text, code=_CODES.get(text, code)))
+    details = error.details if isinstance(error, NotFound) else None
+    return _response(status, ErrorBody(error=text, code=_CODES.get(text, code), details=details))
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:

@@ -8,7 +8,7 @@ from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import bodies, health, moving, notes
+from storage import bodies, health, moving, notes, retention
 from storage.datadir import DataDir
 from storage.health import Health
 from storage.store import Store
@@ -31,6 +31,7 @@ def findings(
             report = health.report(store.read(), datadir)
             yield from _of_report(datadir, settings, found, report)
             yield from _unmoved(store)
+            yield from _kept(store, datadir, settings)
             yield from _notes(store)
             if verifies:
                 yield from _damage(store, report)
@@ -141,6 +142,30 @@ def _unmoved(store: Store) -> Iterator[Finding]:
         yield note("store", f"{count} of an earlier version cannot be read and stay as they are")
     elif progress.bodies:
         yield note("store", f"{count} of an earlier version will be moved to the present form")
+
+
+def _kept(store: Store, datadir: DataDir, settings: Settings) -> Iterator[Finding]:
+    """What retention dropped, and whether it can keep to its limit."""
+    try:
+        state = retention.state(store.read(), datadir)
+    except sqlite3.OperationalError:  # a database of before, not opened since
+        return
+    max_gb = settings.retention.max_gb
+    limits = [f"{settings.retention.days:g} days"] if settings.retention.days else []
+    limits += [f"{max_gb:g} GB"] if max_gb else []
+    kept = f"at most {' and '.join(limits)} are kept" if limits else "all is kept"
+    dropped = units.count(state.dropped, "session", "sessions")
+    if state.is_exceeded and max_gb:
+        yield wrong(
+            "retention",
+            f"the database holds {units.size(state.live_bytes)}, more than retention.max_gb = "
+            f"{max_gb:g} allows, and no session may go: those left are pinned or in use",
+            "unpin or delete sessions, or raise the limit",
+        )
+    elif state.dropped:
+        yield note("retention", f"{kept}; {dropped} dropped so far", "wirescribe sessions dropped")
+    else:
+        yield ok("retention", f"{kept}; nothing was dropped")
 
 
 def _damage(store: Store, report: Health) -> Iterator[Finding]:

@@ -2,19 +2,33 @@
 
 import contextlib
 import os
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from cli import agents, child, client, joining, options, pointing, running, settings, summary
+from cli import (
+    agents,
+    child,
+    client,
+    joining,
+    options,
+    pointing,
+    running,
+    settings,
+    summary,
+    version,
+)
 from cli.environment import Changes
 from cli.errors import say
 from cli.running import Running
 from cli.settings import Settings
 from storage.datadir import DataDir
-from storage.errors import WirescribeError
+from storage.errors import StoreError, WirescribeError
+from storage.processes import Announcement, Process
 
 if TYPE_CHECKING:
     from cli.client.http import HttpClient
@@ -61,10 +75,11 @@ def run(
     if is_base_url:
         agents.check(command[0])
     in_force = settings.load(datadir.prepare(), {}, os.environ)
-    with running.counted_run(datadir):
+    with running.counted_run(datadir), contextlib.ExitStack() as announced:
         found = joining.ensure(datadir)
         server = client.of_server(datadir)
         session = _chosen(server, chosen) if chosen else _own(server, name, command)
+        announced.enter_context(_announced(datadir, session))
         start = summary.begin(datadir, server, session)
         arguments, changes = _pointed(
             datadir, found, session, in_force, command, is_base_url=is_base_url
@@ -80,6 +95,22 @@ def _own(server: "HttpClient", name: str | None, command: tuple[str, ...]) -> "S
     now = datetime.now().astimezone()
     default = f"{PurePath(command[0]).name} in {Path.cwd().name or '/'}, {now:%Y-%m-%d %H:%M:%S}"
     return server.create_session(name or default, origin="run", is_recording=True)
+
+
+@contextlib.contextmanager
+def _announced(datadir: DataDir, session: "Session") -> Iterator[None]:
+    """Tell that an agent is at work in this session: retention leaves it alone meanwhile."""
+    process = Process(
+        role="run",
+        pid=os.getpid(),
+        started_ms=time.time_ns() // 1_000_000,
+        version=version.current(),
+        session=session.id,
+    )
+    with contextlib.ExitStack() as announced:
+        with contextlib.suppress(StoreError):  # a full disk keeps no agent from its work
+            announced.callback(Announcement(datadir, process).withdraw)
+        yield
 
 
 def _chosen(server: "HttpClient", text: str) -> "Session":

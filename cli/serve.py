@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -11,6 +11,9 @@ from cli.errors import say
 from cli.settings import Settings, load
 from storage.datadir import DataDir
 from storage.processes import Announcement, Process
+
+if TYPE_CHECKING:
+    from storage.retention import Limits
 
 
 @click.command()
@@ -32,6 +35,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
     from api.server import serve as listen
     from api.settings import ApiSettings
     from cli import importing
+    from storage import retention
     from storage.feed import Feed
     from storage.store import Store
 
@@ -50,6 +54,9 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
     )
     background.live.degraded = lambda: store.degraded
     background.is_awaited = store.is_awaited
+    limits = _limits(settings)
+    store.call(retention.set_limits, limits)
+    background.retention = retention.Keeper(store, limits).step
     announcements: list[Announcement] = []
 
     def on_started(host: str, port: int) -> None:
@@ -64,6 +71,16 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
         for announcement in announcements:
             announcement.withdraw()
         store.close()
+
+
+def _limits(settings: Settings) -> "Limits":
+    from storage.retention import Limits
+
+    max_gb = settings.retention.max_gb
+    return Limits(
+        days=settings.retention.days,
+        max_bytes=None if max_gb is None else int(max_gb * (1 << 30)),
+    )
 
 
 def _process(host: str, port: int) -> Process:

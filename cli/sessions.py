@@ -141,6 +141,70 @@ def record(client: Client, state: Literal["on", "off"], session: str | None, as_
 
 @sessions.command()
 @options.session_argument
+@options.as_json
+@options.client
+def pin(client: Client, session: str, as_json: bool) -> None:
+    """Keep a session whatever `retention.days` and `retention.max_gb` say."""
+    changed = client.change_session(client.find_session(session).id, is_pinned=True)
+    _tell(changed, as_json=as_json, text=f"{changed.name!r} is pinned")
+
+
+@sessions.command()
+@options.session_argument
+@options.as_json
+@options.client
+def unpin(client: Client, session: str, as_json: bool) -> None:
+    """Let retention drop a session again, when it is old enough counted from now."""
+    changed = client.change_session(client.find_session(session).id, is_pinned=False)
+    _tell(changed, as_json=as_json, text=f"{changed.name!r} is not pinned")
+
+
+@sessions.command()
+@click.option("--clear", "is_clearing", is_flag=True, help="Forget them, names and all.")
+@click.option(
+    "--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="How many at most."
+)
+@options.as_json
+@options.client
+def dropped(client: Client, is_clearing: bool, limit: int, as_json: bool) -> None:
+    """List the sessions that retention dropped, newest first."""
+    if is_clearing:
+        cleared = client.clear_drops()
+        if as_json:
+            output.json({"cleared": cleared})
+        else:
+            say(f"forgot {units.count(cleared, 'dropped session', 'dropped sessions')}")
+        return
+    found = client.dropped_sessions(limit=limit)
+    if as_json:
+        output.json(found)
+        return
+    if not found.drops:
+        say("retention has dropped nothing")
+        return
+    output.table(
+        ("SESSION", "NAME", "LIMIT", "ENTRIES", "SIZE", "LAST USED", "DROPPED"),
+        [
+            (
+                drop.session_id,
+                drop.name,
+                drop.reason,
+                drop.traffic_count,
+                units.size(drop.total_bytes),
+                times.moment(drop.updated_at),
+                times.moment(drop.dropped_at),
+            )
+            for drop in found.drops
+        ],
+        right=("ENTRIES", "SIZE"),
+        elastic="NAME",
+    )
+    if found.total > len(found.drops):
+        say(f"{found.total - len(found.drops):,} more: --limit shows them")
+
+
+@sessions.command()
+@options.session_argument
 @options.yes
 @options.client
 def delete(client: Client, session: str, yes: bool) -> None:
@@ -175,7 +239,8 @@ def _state(session: "Session") -> str:
         for word, is_so in (("active", session.is_active), ("recording", session.is_recording))
         if is_so
     ]
-    return ", ".join(words) or "stopped"
+    words = words or ["stopped"]
+    return ", ".join([*words, "pinned"] if session.is_pinned else words)
 
 
 def _shown_ids(found: "list[Session]") -> list[str]:

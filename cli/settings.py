@@ -11,6 +11,10 @@ Settings: flags, then WIRESCRIBE_* variables, then config.toml in the data dir, 
     [disk]                      WIRESCRIBE_DISK_MIN_FREE_MB
     min_free_mb = 512
 
+    [retention]                 WIRESCRIBE_RETENTION_DAYS, WIRESCRIBE_RETENTION_MAX_GB
+    days = 30
+    max_gb = 20
+
 No configuration is ever read from the current directory.
 """
 
@@ -46,6 +50,13 @@ class Live(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_minutes: Annotated[float, Meta(gt=0)] = IDLE_MINUTES  # then a conversation has ended
 
 
+class Retention(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """None: kept for ever, or as much as there is."""
+
+    days: Annotated[float, Meta(gt=0, le=36_500)] | None = None  # since a session's last activity
+    max_gb: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None  # of the database
+
+
 class Spool(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_gb: Annotated[float, Meta(ge=0)] = 8.0
 
@@ -69,6 +80,7 @@ class Settings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True)
     capture: Capture = Capture()
     disk: Disk = Disk()
     live: Live = Live()
+    retention: Retention = Retention()
     spool: Spool = Spool()
 
 
@@ -76,6 +88,7 @@ _TABLES: dict[str, type[_Settings]] = {
     "capture": Capture,
     "disk": Disk,
     "live": Live,
+    "retention": Retention,
     "spool": Spool,
 }
 _LISTS = ("hosts", "allowed_hosts", "secret_headers", "credential_endpoints")

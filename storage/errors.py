@@ -29,7 +29,11 @@ class Unreadable(WirescribeError):
 
 
 class NotFound(WirescribeError):
-    pass
+    """`details`: what became of it, where that is known. They are no part of the text."""
+
+    def __init__(self, what: str, details: str | None = None) -> None:
+        super().__init__(what)
+        self.details = details
 
 
 class Conflict(WirescribeError):

@@ -16,7 +16,7 @@ from storage import files
 from storage.datadir import DataDir
 from storage.errors import Busy
 
-Role = Literal["up", "proxy", "server"]
+Role = Literal["up", "proxy", "server", "run"]
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     writer: str | None = None  # a proxy's spool folder
     scope: str | None = None  # a proxy's: agents, all
+    session: str | None = None  # a run's: id of the session that its agent is tagged with
     degraded: tuple[str, ...] = ()  # what is wrong with it now, in words for the user
 
 

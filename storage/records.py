@@ -144,6 +144,7 @@ class Session(Record, frozen=True, kw_only=True):
     total_bytes: int
     origin: Origin = "user"
     word: str = ""
+    is_pinned: bool = False  # retention leaves it alone
 
 
 class Timing(Record, frozen=True, kw_only=True):

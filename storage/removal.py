@@ -75,7 +75,7 @@ def sweep(
     WAL from being emptied: then the next call tries again.
     """
     until = _clock(budget_ms / 3, is_awaited)  # the commit, with its fsync, takes the rest
-    if _has_rows(db):
+    if has_rows(db):
         with database.write(db):
             more = _remove_rows(db, until)
             _set_next_page(db, 1)
@@ -99,8 +99,12 @@ def sweep(
     return next_page is not None
 
 
-def _has_rows(db: Database) -> bool:
-    """Whether rows may be left of something that was removed."""
+def has_rows(db: Database) -> bool:
+    """
+    Whether rows may be left of something that was removed.
+
+    If not, every page that it took is free, although the file may not be shorter yet.
+    """
     (found,) = db.conn.execute(
         """
         select exists (select 1 from removed_entries where swept = 0)

@@ -46,6 +46,39 @@ def m003_chunks(db: Database) -> None:
             db.execute(f"drop table {table}")
 
 
+@migrations()
+def m004_retention(db: Database) -> None:
+    """Which sessions are kept, and what became of those that were not: storage.retention."""
+    for statement in _RETENTION:
+        db.execute(statement)
+
+
+_RETENTION = (
+    # 1: retention leaves it alone
+    "alter table sessions add column is_pinned integer not null default 0",
+    """
+    create table drops (               -- sessions that retention deleted: storage.drops
+        session_id    text primary key,
+        name          text not null,   -- as it was at last
+        origin        text not null,
+        created_ms    integer not null,
+        updated_ms    integer not null,
+        traffic_count integer not null,
+        total_bytes   integer not null,
+        reason        text not null,   -- the limit: retention.days, retention.max_gb
+        dropped_ms    integer not null
+    ) strict, without rowid
+    """,
+    "create index drops_newest on drops (dropped_ms, session_id)",
+    """
+    create table retention (           -- the limits that the server has, or had when it ran last
+        one       integer primary key check (one = 1),
+        days      real,                -- NULL: no limit; so too below
+        max_bytes integer
+    ) strict
+    """,
+)
+
 _CHUNKS = (
     "alter table bodies rename to first_bodies",
     "alter table released rename to first_released",

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 from sqlite_utils import Database
 
-from storage import ids
+from storage import drops, ids
 from storage.control import Control, SessionControl
 from storage.errors import Conflict, NotFound
 from storage.records import Origin, Record, Session
@@ -28,7 +28,7 @@ _MAX_CANDIDATES = 5
 # What is told of a session to the proxy, or shown in its list; and which row has its id.
 _EVENTS = (
     ("insert", "new"),
-    ("update of name, is_active, is_recording, is_finishing, word", "new"),
+    ("update of name, is_active, is_recording, is_finishing, is_pinned, word", "new"),
     ("delete", "old"),
 )
 
@@ -45,7 +45,7 @@ class Page(Record, frozen=True, kw_only=True):
 
 _COLUMNS = """
     id, name, is_active, is_recording, created_ms, updated_ms, traffic_count, total_bytes,
-    origin, word
+    origin, word, is_pinned
 """
 
 
@@ -72,10 +72,10 @@ def page(conn: sqlite3.Connection, *, after: Place | None = None, limit: int) ->
 
 
 def get(conn: sqlite3.Connection, session_id: str) -> Session:
-    """Raises NotFound."""
+    """Raises NotFound, which says so if retention dropped it."""
     row = conn.execute(f"select {_COLUMNS} from sessions where id = ?", [session_id]).fetchone()
     if row is None:
-        raise NotFound("Session not found")
+        raise drops.session_not_found(conn, session_id)
     return _session(row)
 
 
@@ -121,7 +121,7 @@ def find(conn: sqlite3.Connection, text: str) -> Session:
             return found[0]
         if found:
             raise Conflict(f"{text!r} may be {_candidates(found)}: say which by its id")
-    raise NotFound("Session not found")
+    raise drops.session_not_found(conn, lower)
 
 
 def default_name(now: datetime) -> str:
@@ -179,6 +179,7 @@ def update(
     name: str | None = None,
     is_active: bool | None = None,
     is_recording: bool | None = None,
+    is_pinned: bool | None = None,
     used: Collection[str] = (),
 ) -> Session:
     """
@@ -195,7 +196,7 @@ def update(
         """
         update sessions
         set name = :name, is_named = is_named or :is_named, is_active = :is_active,
-            is_recording = :is_recording,
+            is_recording = :is_recording, is_pinned = :is_pinned,
             is_finishing = is_finishing and not :is_asked, updated_ms = max(updated_ms, :now)
         where id = :id
         """,
@@ -205,6 +206,7 @@ def update(
             "is_named": name is not None,
             "is_active": before.is_active if is_active is None else is_active,
             "is_recording": before.is_recording if is_recording is None else is_recording,
+            "is_pinned": before.is_pinned if is_pinned is None else is_pinned,
             "now": now_ms,
             "id": session_id,
         },
@@ -227,18 +229,26 @@ def move_entry(db: Database, entry_id: str, to: str) -> None:
     An automatic session that is left without entries goes: nothing in the log knows its id.
     """
     row = db.execute(
-        "select session_id, request_bytes + response_bytes from entries where id = ?", [entry_id]
+        """
+        select session_id, request_bytes + response_bytes,
+            (started_ns + coalesce(duration_ns, 0)) / 1000000
+        from entries where id = ?
+        """,
+        [entry_id],
     ).fetchone()
     if row is None or row[0] == to:
         return
-    before, size_bytes = row
+    before, size_bytes, ended_ms = row
     for session_id, sign in ((before, -1), (to, 1)):
         db.execute(
             """
-            update sessions set traffic_count = traffic_count + ?, total_bytes = total_bytes + ?
-            where id = ?
+            update sessions
+            set traffic_count = traffic_count + :sign,
+                total_bytes = total_bytes + :sign * :size_bytes,
+                updated_ms = max(updated_ms, :ended_ms)
+            where id = :id
             """,
-            [sign, sign * size_bytes, session_id],
+            {"sign": sign, "size_bytes": size_bytes, "ended_ms": ended_ms, "id": session_id},
         )
     for table, column in (("entries", "id"), ("gaps", "entry_id"), ("quarantine", "entry_id")):
         db.execute(f"update {table} set session_id = ? where {column} = ?", [to, entry_id])
@@ -368,7 +378,7 @@ def _deleted(conn: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(session_id for (session_id,) in reversed(found))
 
 
-def _session(row: tuple[str, str, int, int, int, int, int, int, Origin, str]) -> Session:
+def _session(row: tuple[str, str, int, int, int, int, int, int, Origin, str, int]) -> Session:
     return Session(
         id=row[0],
         name=row[1],
@@ -380,6 +390,7 @@ def _session(row: tuple[str, str, int, int, int, int, int, int, Origin, str]) ->
         total_bytes=row[7],
         origin=row[8],
         word=row[9],
+        is_pinned=bool(row[10]),
     )
 
 

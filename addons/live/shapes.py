@@ -21,6 +21,7 @@ from storage.decoded import (
     ToolCallPart,
     ToolResultPart,
 )
+from storage.drops import Reason
 
 HookName = Literal[
     "SessionStart",
@@ -166,16 +167,18 @@ class SessionCreated(_OfSession, frozen=True, kw_only=True, tag="session.created
     name: str
     is_active: bool
     is_recording: bool
+    pinned: bool
 
 
 class SessionUpdated(_OfSession, frozen=True, kw_only=True, tag="session.updated"):
     name: str
     is_active: bool
     is_recording: bool
+    pinned: bool
 
 
 class SessionDeleted(_OfSession, frozen=True, kw_only=True, tag="session.deleted"):
-    pass
+    reason: Reason | None  # the limit by which retention dropped it; None: a user deleted it
 
 
 class StoreDegraded(_Native, frozen=True, kw_only=True, tag="store.degraded"):

@@ -13,9 +13,10 @@ from api.access import Access, Reach
 from api.errors import documented
 from api.guards import Guard
 from api.settings import ApiSettings
-from storage import health
+from storage import health, retention
 from storage.health import Health
 from storage.processes import Process
+from storage.retention import State
 
 _LAG_BYTES = 64 << 20  # of spool that waits: more than a burst of a few seconds
 
@@ -27,7 +28,7 @@ class GapsBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ProcessBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    role: str
+    role: Annotated[str, Meta(description="up, proxy, server, run")]
     pid: int
     started_at: Annotated[int, Meta(description="Unix milliseconds")]
     version: str
@@ -35,6 +36,7 @@ class ProcessBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     port: int | None
     writer: str | None
     scope: str | None
+    session: Annotated[str | None, Meta(description="That a run records into")]
     degraded: tuple[str, ...]
 
 
@@ -53,6 +55,7 @@ class HealthBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gaps: tuple[GapsBody, ...]
     quarantined: Annotated[int, Meta(description="Records that could not be digested")]
     unswept_sessions: Annotated[int, Meta(description="Deleted, and still being removed")]
+    dropped_sessions: Annotated[int, Meta(description="By retention: `GET /api/retention`")]
     spool_lag_bytes: Annotated[dict[str, int], Meta(description="By writer: not ingested yet")]
     database_bytes: int
     free_bytes: int
@@ -72,7 +75,8 @@ async def get_health(
     settings: NamedDependency[SkipValidation[ApiSettings]],
 ) -> HealthBody:
     found = await access.in_thread(lambda conn: health.report(conn, access.store.datadir))
-    degraded = _degraded(access, found)
+    kept = await access.in_thread(lambda conn: retention.state(conn, access.store.datadir))
+    degraded = _degraded(access, found, kept)
     return HealthBody(
         status="degraded" if degraded else "ok",
         timestamp=time.time_ns() // 1_000_000,
@@ -88,6 +92,7 @@ async def get_health(
         ),
         quarantined=found.quarantined,
         unswept_sessions=found.unswept_sessions,
+        dropped_sessions=kept.dropped,
         spool_lag_bytes=found.spool_lag_bytes,
         database_bytes=found.database_bytes,
         free_bytes=found.free_bytes,
@@ -95,7 +100,7 @@ async def get_health(
     )
 
 
-def _degraded(access: Access, found: Health) -> tuple[str, ...]:
+def _degraded(access: Access, found: Health, kept: State) -> tuple[str, ...]:
     """What is wrong now. Gaps and quarantine of the past are counted, not held against it."""
     reasons = [access.store.degraded] if access.store.degraded else []
     for process in found.processes:
@@ -103,6 +108,11 @@ def _degraded(access: Access, found: Health) -> tuple[str, ...]:
     for writer, lag_bytes in found.spool_lag_bytes.items():
         if lag_bytes > _LAG_BYTES:
             reasons.append(f"{lag_bytes} bytes of {writer} wait to be read into the database")
+    if kept.is_exceeded:
+        reasons.append(
+            f"the database holds {kept.live_bytes} bytes, more than retention.max_gb allows "
+            f"({kept.limits.max_bytes}), and no session may go"
+        )
     return tuple(reasons)
 
 
@@ -116,5 +126,6 @@ def _process(process: Process) -> ProcessBody:
         port=process.port,
         writer=process.writer,
         scope=process.scope,
+        session=process.session,
         degraded=process.degraded,
     )

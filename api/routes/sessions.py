@@ -2,6 +2,7 @@
 Capture sessions: seed document 002, exactly, with `total` in the list and pages of it, and in a
 session with its `origin` and what was understood of it.
 
+`pinned` is ours; a session that retention dropped answers 404 with `details` that say so.
 Where the document is silent: an absent key leaves a property as it is, a null or blank name asks
 for the automatic one, unknown keys are ignored. `{id}` may be a unique prefix of 4 characters or
 more.
@@ -49,6 +50,9 @@ class SessionBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traffic_count: Annotated[int, Meta(description="Entries of every kind, tunnels included")]
     total_bytes: Annotated[int, Meta(description="Body bytes as they crossed, both ways")]
     origin: Origin
+    is_pinned: Annotated[bool, Meta(description="Retention leaves it alone")] = msgspec.field(
+        name="pinned"
+    )
     summary: Annotated[str | None, Meta(description="First real prompt in it")]
     project: Annotated[str | None, Meta(description="Working directory of its first conversation")]
     project_id: str | None
@@ -101,6 +105,7 @@ class SessionUpdate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         | UnsetType
     ) = UNSET
     is_recording: bool | UnsetType = UNSET
+    pinned: Annotated[bool, Meta(description="Retention leaves it alone")] | UnsetType = UNSET
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +124,7 @@ def body_of(session: Session, understood: Understanding = understanding.NOTHING)
         traffic_count=session.traffic_count,
         total_bytes=session.total_bytes,
         origin=session.origin,
+        is_pinned=session.is_pinned,
         summary=understood.summary,
         project=cwd,
         project_id=None if cwd is None else public_id(cwd),
@@ -232,7 +238,7 @@ async def create_session(
 @patch(
     "/{session_id:str}",
     operation_id="updateSession",
-    summary="Rename a session, activate it, turn its recording on or off",
+    summary="Rename a session, activate it, turn its recording on or off, pin it",
     operation_class=OptionalBody,
     responses=documented(404, 409, 413, 415),
 )
@@ -250,6 +256,7 @@ async def update_session(
             name=None if asked.name is UNSET else asked.name or "",
             is_active=None if asked.is_active is UNSET else asked.is_active,
             is_recording=None if asked.is_recording is UNSET else asked.is_recording,
+            is_pinned=None if asked.pinned is UNSET else asked.pinned,
             used=used(conn),
         )
     )

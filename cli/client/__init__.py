@@ -17,6 +17,7 @@ from storage.records import Origin, Side
 if TYPE_CHECKING:
     from cli.client.http import HttpClient
     from cli.client.shapes import (
+        Drops,
         EntryBody,
         ImportBody,
         Progress,
@@ -51,7 +52,12 @@ class Client(Protocol):
         ...
 
     def change_session(
-        self, session_id: str, *, name: str | None = None, is_recording: bool | None = None
+        self,
+        session_id: str,
+        *,
+        name: str | None = None,
+        is_recording: bool | None = None,
+        is_pinned: bool | None = None,
     ) -> "Session":
         """None leaves as it is."""
         ...
@@ -59,6 +65,14 @@ class Client(Protocol):
     def activate_session(self, session_id: str) -> "Session": ...
 
     def delete_session(self, session_id: str) -> None: ...
+
+    def dropped_sessions(self, *, limit: int) -> "Drops":
+        """What retention dropped, newest first."""
+        ...
+
+    def clear_drops(self) -> int:
+        """Forget what retention dropped; how many sessions that were."""
+        ...
 
     def page_traffic(
         self, asked: "TrafficFilter", *, after: str | None = None, limit: int = 100

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 
 from cli.client.connection import Connection, Query
-from cli.client.matching import entry_prefix, session_of
+from cli.client.matching import MOST_DROPS, entry_prefix, session_of
 from cli.client.shapes import (
+    Drops,
     EntryBody,
     ImportBody,
     Progress,
@@ -34,6 +35,10 @@ class _Total(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
+class _Cleared(msgspec.Struct, frozen=True, kw_only=True):
+    cleared: int
+
+
 class HttpClient:
     """See `cli.client.Client`."""
 
@@ -55,7 +60,9 @@ class HttpClient:
         return self._server.call(Session, "GET", f"/api/sessions/{session_id}")
 
     def find_session(self, text: str) -> Session:
-        return session_of(self.list_sessions(), text)
+        return session_of(
+            self.list_sessions(), text, lambda: self.dropped_sessions(limit=MOST_DROPS)
+        )
 
     def create_session(
         self, name: str | None, *, origin: Origin = "user", is_recording: bool = False
@@ -67,9 +74,14 @@ class HttpClient:
         return created
 
     def change_session(
-        self, session_id: str, *, name: str | None = None, is_recording: bool | None = None
+        self,
+        session_id: str,
+        *,
+        name: str | None = None,
+        is_recording: bool | None = None,
+        is_pinned: bool | None = None,
     ) -> Session:
-        asked = {"name": name, "isRecording": is_recording}
+        asked = {"name": name, "isRecording": is_recording, "pinned": is_pinned}
         body = {key: value for key, value in asked.items() if value is not None}
         return self._server.call(Session, "PATCH", f"/api/sessions/{session_id}", body=body)
 
@@ -86,6 +98,12 @@ class HttpClient:
 
     def delete_session(self, session_id: str) -> None:
         self._server.call(dict, "DELETE", f"/api/sessions/{session_id}")
+
+    def dropped_sessions(self, *, limit: int) -> Drops:
+        return self._server.call(Drops, "GET", "/api/retention", query={"limit": limit})
+
+    def clear_drops(self) -> int:
+        return self._server.call(_Cleared, "DELETE", "/api/retention/drops").cleared
 
     def page_traffic(
         self, asked: TrafficFilter, *, after: str | None = None, limit: int = 100

@@ -13,13 +13,14 @@ from pathlib import Path
 import msgspec
 
 from addons.background import Background
-from api import content, entries, imported, rebuilding
+from api import content, entries, imported, rebuilding, retained
 from api.answers import figures
 from api.exports import captured, har
 from cli import client, importing, running
 from cli.client.http import HttpClient
-from cli.client.matching import entry_prefix, session_of
+from cli.client.matching import MOST_DROPS, entry_prefix, session_of
 from cli.client.shapes import (
+    Drops,
     EntryBody,
     ImportBody,
     Progress,
@@ -30,7 +31,7 @@ from cli.client.shapes import (
 )
 from cli.client.understood_local import LocalUnderstood
 from cli.settings import load
-from storage import health, records, sessions, traffic, understanding
+from storage import drops, health, records, sessions, traffic, understanding
 from storage.datadir import DataDir
 from storage.errors import NotFound
 from storage.projection import keeping
@@ -60,7 +61,9 @@ class LocalClient:
         return [_shape(session, known.get(session.id)) for session in sessions.list_all(conn)]
 
     def find_session(self, text: str) -> Session:
-        return session_of(self.list_sessions(), text)
+        return session_of(
+            self.list_sessions(), text, lambda: self.dropped_sessions(limit=MOST_DROPS)
+        )
 
     def create_session(
         self, name: str | None, *, origin: Origin = "user", is_recording: bool = False
@@ -74,13 +77,24 @@ class LocalClient:
         )
 
     def change_session(
-        self, session_id: str, *, name: str | None = None, is_recording: bool | None = None
+        self,
+        session_id: str,
+        *,
+        name: str | None = None,
+        is_recording: bool | None = None,
+        is_pinned: bool | None = None,
     ) -> Session:
         if server := self._server():
-            return server.change_session(session_id, name=name, is_recording=is_recording)
+            return server.change_session(
+                session_id, name=name, is_recording=is_recording, is_pinned=is_pinned
+            )
         return self._changed(
             lambda store: store.change_sessions(
-                sessions.update, session_id, name=name, is_recording=is_recording
+                sessions.update,
+                session_id,
+                name=name,
+                is_recording=is_recording,
+                is_pinned=is_pinned,
             ).result()
         )
 
@@ -98,6 +112,20 @@ class LocalClient:
         with self._server_for_now() as store:
             store.change_sessions(sessions.delete, session_id).result()
             self._wait_until_swept(store)
+
+    def dropped_sessions(self, *, limit: int) -> Drops:
+        if not self._has_database():
+            return Drops(drops=[], total=0)
+        page = drops.page(self._store.read(), limit=limit)
+        return Drops(drops=[retained.body_of(drop) for drop in page.drops], total=page.total)
+
+    def clear_drops(self) -> int:
+        if server := self._server():
+            return server.clear_drops()
+        with self._server_for_now() as store:
+            cleared = store.call(drops.clear).result()
+            self._wait_until_swept(store)
+        return cleared
 
     def page_traffic(
         self, asked: TrafficFilter, *, after: str | None = None, limit: int = 100
@@ -204,6 +232,7 @@ def _shape(session: records.Session, understood: Understanding | None) -> Sessio
         traffic_count=session.traffic_count,
         total_bytes=session.total_bytes,
         origin=session.origin,
+        is_pinned=session.is_pinned,
         summary=known.summary,
         project=known.cwd,
         agent=known.agent,

@@ -1,21 +1,25 @@
 """Which session or entry a user means by what was typed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from cli.client.shapes import Session
+from cli import times
+from cli.client.shapes import Drops, Session
 from storage.errors import Conflict, NotFound
 
+MOST_DROPS = 500  # that are looked through
 _MIN_PREFIX = 4
 _SHOWN = 5
 _ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
-def session_of(known: Sequence[Session], text: str) -> Session:
+def session_of(
+    known: Sequence[Session], text: str, dropped: Callable[[], Drops]
+) -> Session:
     """
     The session of this id, exact name, or unique prefix of an id (4 characters or more).
 
-    Raises NotFound; Conflict that names the candidates.
+    Raises NotFound, which says so if it is one of `dropped`; Conflict that names the candidates.
     """
     text = text.strip()
     rules = (
@@ -30,6 +34,12 @@ def session_of(known: Sequence[Session], text: str) -> Session:
             named = [f"{one.id} ({one.name})" for one in found[:_SHOWN]]
             more = ", ..." if len(found) > _SHOWN else ""
             raise Conflict(f"{text!r} may be {', '.join(named)}{more}: say which by its id")
+    for drop in dropped().drops:
+        if text.lower() == drop.session_id or text == drop.name:
+            raise NotFound(
+                f"session {drop.name!r} is gone: {drop.reason} dropped it at "
+                f"{times.moment(drop.dropped_at)}"
+            )
     raise NotFound(
         f"there is no session {text!r}: `wirescribe sessions list` shows those there are"
     )

@@ -8,9 +8,11 @@ import msgspec
 from api.entries import EntryBody
 from api.imported import ImportBody
 from api.rebuilding import Rebuild
+from api.retained import DropBody
 from storage.records import EntryKind, Origin, Outcome
 
 __all__ = [
+    "Drops",
     "EntryBody",
     "ImportBody",
     "Progress",
@@ -37,6 +39,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traffic_count: int
     total_bytes: int
     origin: Origin
+    is_pinned: bool = msgspec.field(name="pinned", default=False)
     summary: str | None = None  # first real prompt
     project: str | None = None
     agent: str | None = None
@@ -48,6 +51,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     output_tokens: int | None = 0
     cost_usd: float | None = 0.0
     unpriced_turns: int = 0
+
+
+class Drops(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions that retention dropped, newest first; `total` counts all that are known."""
+
+    drops: list[DropBody]
+    total: int
 
 
 class TrafficFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -73,6 +73,8 @@ def test_the_document_names_every_route(client):
     assert document["openapi"].startswith("3.1")
     assert set(found) == {
         "GET /api/health",
+        "GET /api/retention",
+        "DELETE /api/retention/drops",
         "GET /api/sessions",
         "POST /api/sessions",
         "GET /api/sessions/active",

@@ -123,6 +123,40 @@ def test_gaps_and_quarantine_are_wrong(kept):
     assert found["gaps"]["text"] == "1 gap, 1.2 kB: queue full"
 
 
+def test_what_is_kept_and_what_was_dropped(kept):
+    assert findings(kept)[1]["retention"]["text"] == "all is kept; nothing was dropped"
+    kept.environ["WIRESCRIBE_RETENTION_DAYS"] = "30"
+    kept.environ["WIRESCRIBE_RETENTION_MAX_GB"] = "1.5"
+    insert(
+        kept,
+        "drops",
+        session_id="s",
+        name="n",
+        origin="run",
+        created_ms=1,
+        updated_ms=2,
+        traffic_count=3,
+        total_bytes=4,
+        reason="retention.days",
+        dropped_ms=5,
+    )
+    _, found = findings(kept)
+    assert found["retention"] == {
+        "level": "note",
+        "subject": "retention",
+        "text": "at most 30 days and 1.5 GB are kept; 1 session dropped so far",
+        "advice": "wirescribe sessions dropped",
+    }
+
+
+def test_a_limit_that_cannot_be_kept(kept):
+    kept.environ["WIRESCRIBE_RETENTION_MAX_GB"] = "0.000001"
+    insert(kept, "retention", one=1, max_bytes=1073)
+    _, found = findings(kept)
+    assert wrong(found) == {"retention"}
+    assert "more than retention.max_gb = 1e-06 allows" in found["retention"]["text"]
+
+
 def test_a_disk_that_is_nearly_full(kept):
     kept.environ["WIRESCRIBE_DISK_MIN_FREE_MB"] = str(10**9)
     _, found = findings(kept)

@@ -49,6 +49,8 @@ def test_every_key_of_the_file_has_a_variable(datadir):
         "WIRESCRIBE_CAPTURE_AUTOMATIC": "false",
         "WIRESCRIBE_DISK_MIN_FREE_MB": "3",
         "WIRESCRIBE_SPOOL_MAX_GB": "0.5",
+        "WIRESCRIBE_RETENTION_DAYS": "30",
+        "WIRESCRIBE_RETENTION_MAX_GB": "2.5",
         "WIRESCRIBE_LIVE_IDLE_MINUTES": "1.5",
     }
     changed = msgspec.to_builtins(settings.load(datadir, {}, variables))
@@ -77,6 +79,12 @@ def test_lists_of_flags_come_to_those_of_the_file(datadir):
     ("text", "said"),
     [
         ('port = "x"', "Expected `int`, got `str` - at `$.port`"),
+        ("[retention]\ndays = 0", "Expected `float` > 0.0 - at `$.retention.days`"),
+        ("[retention]\ndays = -1", "Expected `float` > 0.0 - at `$.retention.days`"),
+        ("[retention]\ndays = nan", "at `$.retention.days`"),
+        ("[retention]\nmax_gb = inf", "Expected `float` <= 1000000.0 - at `$.retention.max_gb`"),
+        ('[retention]\nmax_gb = "5 GB"', "got `str` - at `$.retention.max_gb`"),
+        ("[retention]\nmonths = 1", "unknown field `months` - at `$.retention`"),
         ("prot = 1", "Object contains unknown field `prot`"),
         ("[disk]\nmin_free = 1", "unknown field `min_free` - at `$.disk`"),
         ("[disk]\nmin_free_mb = -1", "`int` >= 0 - at `$.disk.min_free_mb`"),

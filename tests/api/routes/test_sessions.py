@@ -205,6 +205,27 @@ def test_patch_changes_what_is_given(client):
     assert client.get(f"/api/sessions/{made['id']}").json() == changed
 
 
+def test_patch_pins_and_unpins(client):
+    made = create(client)
+    assert made["pinned"] is False
+
+    for pinned in (True, True, False):
+        changed = client.patch(f"/api/sessions/{made['id']}", json={"pinned": pinned}).json()
+        assert changed["pinned"] is pinned
+        client.patch(f"/api/sessions/{made['id']}", json={"name": "other"})
+        assert client.get("/api/sessions").json()["sessions"][0]["pinned"] is pinned
+
+
+@pytest.mark.parametrize("wrong", ["true", 1, None, []], ids=["text", "number", "null", "list"])
+def test_patch_pins_by_truth_values_alone(client, wrong):
+    made = create(client)
+    answer = client.patch(f"/api/sessions/{made['id']}", json={"pinned": wrong})
+
+    assert answer.status_code == 400
+    assert answer.json()["details"].startswith("$.pinned: Expected `bool`")
+    assert client.get(f"/api/sessions/{made['id']}").json() == made
+
+
 @pytest.mark.parametrize("request_of", [{"json": {}}, {}, {"content": b"null", "headers": JSON}])
 def test_patch_with_nothing_touches_updated_at_alone(client, request_of):
     made = create(client)

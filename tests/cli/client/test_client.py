@@ -1,11 +1,30 @@
 """Every command against the data dir and against a server: the same output, letter by letter."""
 
+import contextlib
 import re
+import sqlite3
 
 import msgspec
 import pytest
 
+from storage import drops, sessions
+from storage.store import Store
 from tests.cli.running import AGENT, ANSWER
+
+
+def drop(place):
+    """Make a session that retention has dropped."""
+    made = place.here("sessions", "create", "too old").stdout.strip()
+    with contextlib.closing(sqlite3.connect(place.datadir.database, timeout=10)) as conn, conn:
+        conn.execute(
+            """
+            insert into drops
+            select id, name, origin, created_ms, updated_ms, 3, 4096, 'retention.days', created_ms
+            from sessions where id = ?
+            """,
+            [made],
+        )
+    place.here("sessions", "delete", "too old", "--yes")
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +38,7 @@ def recorded(lived_in):
     lived_in.here("sessions", "create", "twin")
     lived_in.here("sessions", "create", "twin")
     lived_in.here("sessions", "create", "active", "--activate")
+    drop(lived_in)
     page = lived_in.here("traffic", "list", "--session", "an agent", "--json").stdout
     lived_in.entry = msgspec.json.decode(page)["entries"][0]["id"]
     return lived_in
@@ -45,6 +65,10 @@ READING = [
     ["sessions", "show", "nowhere"],
     ["sessions", "show", "0"],
     ["sessions", "show", "a/b?c=d"],
+    ["sessions", "show", "too old"],
+    ["sessions", "dropped"],
+    ["sessions", "dropped", "--json"],
+    ["sessions", "dropped", "--limit", "0"],
     ["traffic", "list"],
     ["traffic", "list", "--json"],
     ["traffic", "list", "--session", "an agent", "--json"],
@@ -86,6 +110,25 @@ def test_reading_is_the_same_by_either_way(recorded, command):
     assert said or code == 0
 
 
+def test_what_retention_dropped_is_told_until_it_is_forgotten(place):
+    with Store.open(place.datadir.prepare()) as store:
+        gone = store.change_sessions(sessions.create, name="too old").result()
+        store.call(drops.add, gone, "retention.max_gb", 1_795_000_000_000).result()
+        store.change_sessions(sessions.delete, gone.id).result()
+
+    (head, line) = place.here("sessions", "dropped").stdout.splitlines()
+    assert head.split("\t")[:3] == ["SESSION", "NAME", "LIMIT"]
+    assert line.split("\t")[:3] == [gone.id, "too old", "retention.max_gb"]
+    for text in (gone.id, "too old"):
+        said = place.here("sessions", "show", text).stderr
+        assert "session 'too old' is gone: retention.max_gb dropped it at 2026-11-18" in said
+
+    done = place.here("sessions", "dropped", "--clear")
+    assert (done.returncode, done.stderr) == (0, "forgot 1 dropped session\n")
+    assert place.here("sessions", "dropped").stderr == "retention has dropped nothing\n"
+    assert "there is no session" in place.here("sessions", "show", gone.id).stderr
+
+
 def test_the_body_is_what_the_provider_sent(recorded):
     for _, out, _ in both(recorded, "traffic", "show", recorded.entry, "--response-body"):
         assert out.encode() == ANSWER
@@ -114,6 +157,10 @@ def test_changing_is_the_same_by_either_way(recorded):
         ["sessions", "rename", "fresh", "renamed"],
         ["sessions", "record", "on", "renamed", "--json"],
         ["sessions", "record", "off", "renamed"],
+        ["sessions", "pin", "renamed"],
+        ["sessions", "pin", "renamed", "--json"],
+        ["sessions", "show", "renamed", "--json"],
+        ["sessions", "unpin", "renamed"],
         ["sessions", "activate", "renamed"],
         ["sessions", "record", "off"],
         ["sessions", "activate", "renamed", "--json"],
@@ -132,9 +179,14 @@ def test_changing_is_the_same_by_either_way(recorded):
     ]
     codes = [code for code, _, _ in local]
     assert codes == [code for code, _, _ in remote]
-    assert codes == [0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 0]
-    assert "add --yes" in local[8][2]
-    assert "say which by its id" in local[11][2]
+    assert codes == [0] * 12 + [2, 0, 1, 1, 0]
+    assert [local[number][2] for number in (4, 7)] == [
+        "'renamed' is pinned\n",
+        "'renamed' is not pinned\n",
+    ]
+    assert '"pinned": true' in local[6][1]
+    assert "add --yes" in local[12][2]
+    assert "say which by its id" in local[15][2]
 
 
 def test_without_a_server_the_data_dir_is_changed_by_the_command_itself(place):
