@@ -48,6 +48,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     output_tokens: int | None = None
     name: str | None = None
     session_id: str | None = None
+    reason: str | None = None  # of a deletion: the limit that it was for
     degraded: str | None = None
     oldest_seq: int | None = None
 
@@ -125,7 +126,8 @@ def _line(event: _Event) -> Line | None:
             return _ended(event)
         case "session.created" | "session.updated" | "session.deleted":
             what = event.type.partition(".")[2]
-            return Line(text=f"session {event.name or event.session_id} {what}", tone="faint")
+            why = f" by {event.reason}" if event.reason else ""
+            return Line(text=f"session {event.name or event.session_id} {what}{why}", tone="faint")
         case "store.degraded":
             text = f"degraded: {event.degraded}" if event.degraded else "recording is well again"
             return Line(text=text, tone="bad" if event.degraded else "good")

@@ -50,7 +50,7 @@ def m003_chunks(db: Database) -> None:
 def m004_retention(db: Database) -> None:
     """Which sessions are kept, and what became of those that were not: storage.retention."""
     for statement in _RETENTION:
-        db.execute(statement)
+        ddl.execute(db, statement)
 
 
 _RETENTION = (

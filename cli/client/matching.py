@@ -13,9 +13,7 @@ _SHOWN = 5
 _ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
-def session_of(
-    known: Sequence[Session], text: str, dropped: Callable[[], Drops]
-) -> Session:
+def session_of(known: Sequence[Session], text: str, dropped: Callable[[], Drops]) -> Session:
     """
     The session of this id, exact name, or unique prefix of an id (4 characters or more).
 

@@ -192,7 +192,8 @@ def test_without_an_up_one_is_started_and_ends_with_the_last_run(place):
     first = place.start("run", "--", *AGENT, "wait", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert first.stdout.readline().startswith("ready")
     started = place.processes()
-    assert started.keys() == {"up", "proxy", "server"}
+    assert started.keys() == {"up", "proxy", "server", "run"}
+    assert [started["run"].session] == [one["id"] for one in sessions(place)]
 
     second = run(place, "--", *AGENT, "call")
     assert second.stdout.encode() == ANSWER

@@ -6,7 +6,7 @@ import pytest
 
 from addons.background import Background
 from addons.live import entries, following
-from storage import database, sessions, traffic
+from storage import database, drops, sessions, traffic
 from storage.decoded import Delta
 from storage.feed import Feed
 from storage.records import BodyEnd, EntryOpened
@@ -153,6 +153,7 @@ def test_nothing_is_told_of_a_session_that_was_deleted(log, session, db, feed, g
         sessions.delete(db, session)
     go()
     assert types(feed) == ["session.deleted"]
+    assert told(feed, "native")[0]["reason"] is None
     assert hooks(feed) == []
     says(entry, "secret")
     stops(entry)
@@ -171,6 +172,23 @@ def test_changes_of_sessions(db, session, feed, go, log):
         "session.created", made, "other",
     )  # fmt: skip
     assert (updated["type"], updated["name"]) == ("session.updated", "new name")
+
+
+def test_a_session_that_retention_dropped_goes_with_its_reason(session, db, feed, go):
+    go()
+    with database.write(db):
+        sessions.update(db, session, is_pinned=True)
+    feed.sessions_changed.set()
+    go()
+    (pinned,) = told(feed, "native")
+    assert (pinned["type"], pinned["pinned"]) == ("session.updated", True)
+    with database.write(db):
+        drops.add(db, sessions.get(db.conn, session), "retention.days", 1)
+        sessions.delete(db, session)
+    feed.sessions_changed.set()
+    go()
+    (gone,) = told(feed, "native")
+    assert (gone["type"], gone["reason"]) == ("session.deleted", "retention.days")
 
 
 def test_sessions_that_ingest_makes_show(log, feed, go, db):
