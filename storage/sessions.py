@@ -43,10 +43,7 @@ class Page(Record, frozen=True, kw_only=True):
     next: Place | None
 
 
-_COLUMNS = """
-    id, name, is_active, is_recording, created_ms, updated_ms, traffic_count, total_bytes,
-    origin, word, is_pinned
-"""
+_COLUMNS = ", ".join(Session.__struct_fields__)
 
 
 def list_all(conn: sqlite3.Connection) -> list[Session]:
@@ -380,18 +377,10 @@ def _deleted(conn: sqlite3.Connection) -> tuple[str, ...]:
 
 def _session(row: tuple[str, str, int, int, int, int, int, int, Origin, str, int]) -> Session:
     return Session(
-        id=row[0],
-        name=row[1],
-        is_active=bool(row[2]),
-        is_recording=bool(row[3]),
-        created_ms=row[4],
-        updated_ms=row[5],
-        traffic_count=row[6],
-        total_bytes=row[7],
-        origin=row[8],
-        word=row[9],
-        is_pinned=bool(row[10]),
-    )
+        id=row[0], name=row[1], is_active=bool(row[2]), is_recording=bool(row[3]),
+        created_ms=row[4], updated_ms=row[5], traffic_count=row[6], total_bytes=row[7],
+        origin=row[8], word=row[9], is_pinned=bool(row[10]),
+    )  # fmt: skip
 
 
 def _candidates(found: list[Session]) -> str:

@@ -178,14 +178,12 @@ def test_a_session_that_retention_dropped_goes_with_its_reason(session, db, feed
     go()
     with database.write(db):
         sessions.update(db, session, is_pinned=True)
-    feed.sessions_changed.set()
     go()
     (pinned,) = told(feed, "native")
     assert (pinned["type"], pinned["pinned"]) == ("session.updated", True)
     with database.write(db):
         drops.add(db, sessions.get(db.conn, session), "retention.days", 1)
         sessions.delete(db, session)
-    feed.sessions_changed.set()
     go()
     (gone,) = told(feed, "native")
     assert (gone["type"], gone["reason"]) == ("session.deleted", "retention.days")
