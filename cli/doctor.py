@@ -19,17 +19,18 @@ _STYLES = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 @click.command()
 @click.option("--verify", is_flag=True, help="Read every body and compare it with its hash.")
+@click.option("--repair", is_flag=True, help="Verify, and mend what can be; not beside a server.")
 @options.as_json
 @options.data_dir
 @click.pass_context
-def doctor(ctx: click.Context, datadir: DataDir, verify: bool, as_json: bool) -> None:
+def doctor(ctx: click.Context, datadir: DataDir, verify: bool, repair: bool, as_json: bool) -> None:
     """
     Look for what is wrong, and say what to do.
 
     The exit code is 1 if something is.
     """
     found = []
-    for finding in _findings(datadir, verify=verify):
+    for finding in _findings(datadir, verify=verify or repair, repair=repair):
         found.append(finding)
         if not as_json:
             _show(finding)
@@ -39,7 +40,7 @@ def doctor(ctx: click.Context, datadir: DataDir, verify: bool, as_json: bool) ->
     ctx.exit(0 if is_sound else 1)
 
 
-def _findings(datadir: DataDir, *, verify: bool) -> "Iterator[Finding]":
+def _findings(datadir: DataDir, *, verify: bool, repair: bool) -> "Iterator[Finding]":
     from cli import findings, record, running
 
     yield from findings.versions()
@@ -55,6 +56,8 @@ def _findings(datadir: DataDir, *, verify: bool) -> "Iterator[Finding]":
     yield from findings.permissions(datadir)
     yield from findings.certificate(datadir, settings, found)
     yield from findings.processes(datadir, settings, found)
+    if repair:
+        yield from record.mended(datadir)
     yield from record.findings(datadir, settings, found, verifies=verify)
 
 

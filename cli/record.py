@@ -8,8 +8,9 @@ from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import bodies, health, moving, notes, retention
+from storage import flaws, health, moving, notes, proving, retention
 from storage.datadir import DataDir
+from storage.errors import Busy, StoreError
 from storage.health import Health
 from storage.store import Store
 
@@ -168,15 +169,46 @@ def _kept(store: Store, datadir: DataDir, settings: Settings) -> Iterator[Findin
         yield ok("retention", f"{kept}; nothing was dropped")
 
 
+def mended(datadir: DataDir) -> Iterator[Finding]:
+    """Mend what can be, as the only writer."""
+    if not datadir.database.exists():
+        return
+    try:
+        with Store.open(datadir) as store:
+            done = store.call(flaws.repair).result()
+    except Busy as error:
+        yield wrong("repair", str(error), "end it, then ask the doctor again")
+    except StoreError as error:
+        yield wrong("repair", str(error), "put back a copy of the data dir, or move it away")
+    else:
+        for flaw in done:
+            yield note("repair", f"mended: {_told(flaw)}")
+        if not done:
+            yield ok("repair", "there was nothing to mend")
+
+
 def _damage(store: Store, report: Health) -> Iterator[Finding]:
-    count = 0
-    for damage in bodies.verify(store.read()):
-        count += 1
-        entries = ", ".join(damage.entry_ids[:_SHOWN]) or "no entry"
+    for fault in proving.file_faults(store.read(), _SHOWN):
+        yield wrong("database", fault, "put back a copy of the data dir, or move it away")
+    damages = list(proving.verify(store.read()))
+    flawed = list(flaws.find(store.read(), damages))
+    for damage in damages:
         yield wrong(
             "bodies",
-            f"{damage.digest.hex()[:16]}... of {entries}: {damage.reason}",
+            f"{damage.digest.hex()[:16]}... of {_entries(damage.entry_ids)}: {damage.reason}",
             "the disk or a tool changed the database; put back a copy, or delete those entries",
         )
-    if not count:
+    for flaw in flawed:
+        yield wrong("flaws", _told(flaw), "wirescribe doctor --repair, while no server runs")
+    if not damages:
         yield ok("bodies", f"every body of {report.entries} entries is as it was recorded")
+
+
+def _told(flaw: flaws.Flaw) -> str:
+    concerned = f", part of {_entries(flaw.entry_ids)}" if flaw.entry_ids else ""
+    return f"{flaw.reason}{concerned}"
+
+
+def _entries(entry_ids: tuple[str, ...]) -> str:
+    more = f" and {len(entry_ids) - _SHOWN} more" if len(entry_ids) > _SHOWN else ""
+    return (", ".join(entry_ids[:_SHOWN]) or "no entry") + more

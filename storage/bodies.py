@@ -15,12 +15,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, get_args
 
-import msgspec
 from sqlite_utils import Database
 
-from storage import database, first, matching, packing, packs, pieces, recipes
-from storage.errors import NotFound, StoreError
+from storage import database, first, matching, packing, pieces, recipes
 from storage.matching import Memory
+from storage.proving import verify
 from storage.recipes import Run, Step
 from storage.records import Body
 from storage.views import (
@@ -29,13 +28,12 @@ from storage.views import (
     growing,
     nothing,
     piece_of,
-    proved_by,
     sealed,
-    unsealed,
+    steps_of,
     view,
 )
 
-__all__ = ["BodyView", "growing", "nothing", "view"]  # read from here, as one module
+__all__ = ["BodyView", "growing", "nothing", "verify", "view"]  # read from here, as one module
 
 Part = Literal[
     "request",
@@ -190,7 +188,7 @@ def _remove(db: Database, body_id: int) -> Iterator[None]:
         return  # it came again meanwhile
     _, base, recipe = row
     try:
-        steps = unsealed(base, recipe)
+        steps = steps_of(db.conn, body_id, base, recipe)
     except ValueError:
         steps = []  # which chunks were its own is not known any more
     while True:
@@ -211,7 +209,7 @@ def _rebase(
 ) -> None:
     """Put a recipe on the base of its base, which goes."""
     try:
-        steps = unsealed(old, recipe)
+        steps = steps_of(db.conn, body_id, old, recipe)
     except ValueError:
         steps = []
     copied = [step for step in steps if step[0]]
@@ -341,60 +339,3 @@ class Growing:
 def discard(db: Database, entry_id: str, part: str) -> None:
     """Remove the pieces of a body that will not be finished, and their uses of chunks."""
     release_runs(db, pieces.take_runs(db, entry_id, part))
-
-
-# --- proving -------------------------------------------------------------------------------------
-
-
-class Damage(msgspec.Struct, frozen=True, kw_only=True):
-    """A body that cannot be read whole."""
-
-    digest: bytes
-    reason: str
-    entry_ids: tuple[str, ...]  # whose body, or message, it is; ascending
-
-
-def verify(conn: sqlite3.Connection) -> Iterator[Damage]:
-    """Read every body and compare it with its digest; yields those that fail."""
-    cache = packs.Cache()  # of its own: what others read before proves nothing of the file
-    last = 0
-    while True:
-        rows = conn.execute(
-            "select id, digest from bodies where id > ? and uses > 0 order by id limit 100", [last]
-        ).fetchall()
-        for body_id, digest in rows:
-            last = body_id
-            reason = _fault(conn, digest, packs.Reader(conn, cache))
-            if reason:
-                yield Damage(digest=digest, reason=reason, entry_ids=_entry_ids(conn, digest))
-        if not rows:
-            break
-    for digest in first.digests(conn):
-        reason = _fault(conn, digest, packs.Reader(conn, cache))
-        if reason:
-            yield Damage(digest=digest, reason=reason, entry_ids=_entry_ids(conn, digest))
-
-
-def _fault(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> str | None:
-    try:
-        for _ in proved_by(conn, digest, reader).stream():
-            pass
-    except NotFound:
-        return None  # deleted since it was listed
-    except StoreError as error:
-        return str(error)
-    return None
-
-
-def _entry_ids(conn: sqlite3.Connection, digest: bytes) -> tuple[str, ...]:
-    rows = conn.execute(
-        """
-        select id from entries
-        where :digest in (request_digest, response_digest, request_decoded, response_decoded)
-        union
-        select entry_id from frames where digest = :digest
-        order by 1
-        """,
-        {"digest": digest},
-    )
-    return tuple(entry_id for (entry_id,) in rows)

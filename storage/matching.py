@@ -170,6 +170,7 @@ class _Match:
         number = self._found.first + len(self._found.fresh)
         self._found.fresh.append(chunk)
         self._fresh_keys[key] = number
+        self._known.keys.pop(key, None)
         return number
 
     def _remember(self, key: int, number: int) -> int:

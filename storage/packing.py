@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from sqlite_utils import Database
 
-from storage import database, packs
+from storage import database, packed, packs
 from storage.errors import StoreError
 from storage.packs import PACK_BYTES, Pack
 from storage.recipes import Run
@@ -46,7 +46,11 @@ def add(db: Database, first: int, chunks: Sequence[bytes]) -> None:
             _add(db, _fresh(first + start, chunks[start:index]))
             start, size_bytes = index, 0
     db.conn.executemany(
-        "insert into chunks (key, number) values (?, ?) on conflict (key) do nothing",
+        # What has the key already is not the same bytes: it is damaged, as a rule.
+        """
+        insert into chunks (key, number) values (?, ?)
+        on conflict (key) do update set number = excluded.number
+        """,
         [(key(chunk), number) for number, chunk in enumerate(chunks, first)],
     )
 
@@ -58,15 +62,15 @@ def _fresh(first: int, chunks: Sequence[bytes]) -> Pack:
 
 def _add(db: Database, pack: Pack) -> None:
     row = db.execute(
-        "select first, count, uses, stage, is_dirty from packs order by first desc limit 1"
+        "select first, uses, stage, is_dirty from packs order by first desc limit 1"
     ).fetchone()
     parts = [(pack, [1] * pack.count)]
     if row is not None:
-        last, numbers, uses, stage, is_dirty = row
+        last, uses, stage, is_dirty = row
         old = _readable(db, last) if stage == _FRESH and not is_dirty else None
         if old is not None and pack.first + pack.count - last <= _MOST_NUMBERS:
             _delete(db, last)
-            parts.insert(0, (old, packs.unpack_uses(uses, numbers)))
+            parts.insert(0, (old, packed.unpack_uses(uses, old.count)))
     size_bytes = sum(len(part.plain) for part, _ in parts)
     _insert_parts(db, _POOLED if size_bytes >= _POOL_BYTES else _FRESH, parts)
 
@@ -94,14 +98,13 @@ def sweep(db: Database) -> Iterator[None]:
     while True:
         row = db.execute(
             """
-            select first, count, stage, uses from packs
+            select first, stage, uses from packs
             where is_dirty = 1 and (stage < 2 or is_dirty = 1) limit 1
             """
         ).fetchone()
         if row is None:
             return
-        first, numbers, stage, uses = row
-        _rewrite(db, first, stage, packs.unpack_uses(uses, numbers))
+        _rewrite(db, *row)
         yield
 
 
@@ -158,17 +161,17 @@ def _group(db: Database, *, is_resting: bool) -> list[int] | None:
 
 def _insert(
     db: Database, first: int, stage: int, sizes: Sequence[int], crcs: Sequence[int],
-    uses: Sequence[int], plain: bytes,
+    uses: Sequence[int], plain: bytes, *, is_damaged: bool = False,
 ) -> None:  # fmt: skip
+    data = packed.compress(plain, _LEVELS[stage])
     db.execute(
         """
-        insert into packs (first, count, size_bytes, stage, token, uses, sizes)
-        values (?, ?, ?, ?, ?, ?, ?)
+        insert into packs (first, count, size_bytes, stage, is_damaged, token, crc, uses, sizes)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
-        [first, len(sizes), len(plain), stage, packs.token(), packs.pack_uses(uses),
-         packs.directory(sizes, crcs)],
+        [first, len(sizes), len(plain), stage, is_damaged, packs.token(), zlib.crc32(data),
+         packed.pack_uses(uses), packed.directory(sizes, crcs)],
     )  # fmt: skip
-    data = packs.compress(plain, _LEVELS[stage])
     db.execute("insert into packed (first, data) values (?, ?)", [first, data])
 
 
@@ -202,7 +205,7 @@ class _Counter:
         for first, uses in self._uses.items():
             self._db.execute(
                 "update packs set uses = ?, is_dirty = max(is_dirty, ?) where first = ?",
-                [packs.pack_uses(uses), self._change < 0 and 0 in uses, first],
+                [packed.pack_uses(uses), self._change < 0 and 0 in uses, first],
             )
         self._uses.clear()
 
@@ -218,7 +221,7 @@ class _Counter:
         if first not in self._uses:
             if len(self._uses) >= _COUNTED_PACKS:
                 self.write()
-            self._uses[first] = packs.unpack_uses(uses, count)
+            self._uses[first] = packed.unpack_uses(uses, count)
         return True
 
 
@@ -229,11 +232,12 @@ def _readable(db: Database, first: int) -> Pack | None:
         return None
 
 
-def _rewrite(db: Database, first: int, stage: int, uses: Sequence[int]) -> None:
+def _rewrite(db: Database, first: int, stage: int, its_uses: bytes) -> None:
     pack = _readable(db, first)
     _delete(db, first)  # if nobody can read it too: bytes may be in it that have to go
     if pack is None:
         return
+    uses = packed.unpack_uses(its_uses, pack.count)
     dead = [index for index, number in enumerate(uses) if not number and pack.chunk(index)]
     db.conn.executemany(
         "delete from chunks where key = ? and number = ?",
@@ -246,13 +250,13 @@ def _rewrite(db: Database, first: int, stage: int, uses: Sequence[int]) -> None:
 def _join(db: Database, firsts: Sequence[int], stage: int) -> None:
     parts = []
     for first in firsts:
-        row = db.execute("select count, uses from packs where first = ?", [first]).fetchone()
+        row = db.execute("select uses from packs where first = ?", [first]).fetchone()
         pack = _readable(db, first)
         if pack is None:
             # It stays as it is, for `doctor` to show, and is not tried again.
             db.execute("update packs set stage = ? where first = ?", [_LEFT, first])
             return
-        parts.append((pack, packs.unpack_uses(row[1], row[0])))
+        parts.append((pack, packed.unpack_uses(row[0], pack.count)))
     for first in firsts:
         _delete(db, first)
     _insert_parts(db, stage, parts)
@@ -265,6 +269,7 @@ def _insert_parts(db: Database, stage: int, parts: Sequence[tuple[Pack, Sequence
     crcs: list[int] = []
     counts: list[int] = []
     plain = []
+    is_damaged = False
     for pack, uses in parts:
         gap = pack.first - start - len(sizes)
         sizes += [0] * gap
@@ -277,6 +282,7 @@ def _insert_parts(db: Database, stage: int, parts: Sequence[tuple[Pack, Sequence
             # The old checksum, not one of these bytes: what is damaged stays known as such.
             crcs.append(pack.crcs[index] if used else 0)
             counts.append(used)
+            is_damaged = is_damaged or bool(used and index in pack.bad)
     while counts and not counts[-1]:
         del sizes[-1], crcs[-1], counts[-1]
-    _insert(db, start, stage, sizes, crcs, counts, b"".join(plain))
+    _insert(db, start, stage, sizes, crcs, counts, b"".join(plain), is_damaged=is_damaged)

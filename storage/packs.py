@@ -6,16 +6,13 @@ one behind the other, as one zstd frame. It may be written again (`packing`): jo
 its neighbours, or without the chunks that nobody uses any more. Then it gets a new token, and what
 was read under the old one is still right: a number stands for the same bytes for ever.
 
-A frame has a checksum of all its bytes, and a pack one of each chunk: so a flipped bit costs the
-chunks that it hits.
+Damage within one byte of a pack costs nothing (`packed`), greater damage the chunks that cannot be
+proved by their checksums any more.
 """
 
-import io
 import os
 import sqlite3
-import struct
 import threading
-import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -24,16 +21,13 @@ from typing import NamedTuple
 
 import zstandard
 
+from storage import packed
 from storage.errors import StoreError
 from storage.recipes import Run
 
 PACK_BYTES = 512 << 10  # plain; a pack may be longer by a chunk
 
-_HAS_CHECKSUM = 4  # in the first byte behind the magic number of a zstd frame (RFC 8878, 3.1.1.1.1)
-_MOST_BYTES = 1 << 20  # a damaged size is not trusted with more memory
 _CACHED_BYTES = 24 << 20
-
-_local = threading.local()  # a (de)compressor must not be shared by threads
 
 
 class Missing(StoreError):
@@ -168,14 +162,15 @@ class Reader:
         return found
 
     def _pack(self, place: Place) -> Pack | None:
-        cached = self._cache.get(place.token)
-        if cached is not None:
-            return cached
-        found = load(self._conn, place.first)
-        if found is None or found.token != place.token:
-            self.forget()
-            return None
-        self._cache.add(found)
+        found = self._cache.get(place.token)
+        if found is None:
+            found = load(self._conn, place.first)
+            if found is None or found.token != place.token:
+                self.forget()
+                return None
+            self._cache.add(found)
+        if found.count != place.numbers:
+            raise StoreError(f"how many chunks there are from {place.first} on is damaged")
         return found
 
     def forget(self) -> None:
@@ -255,90 +250,29 @@ def load(conn: sqlite3.Connection, first: int) -> Pack | None:
     """
     row = conn.execute(
         """
-        select p.token, p.sizes, d.data from packs p join packed d on d.first = p.first
+        select p.token, p.sizes, p.crc, p.is_damaged, d.data
+        from packs p join packed d on d.first = p.first
         where p.first = ?
         """,
         [first],
     ).fetchone()
     if row is None:
         return None
-    token, directory, data = row
-    sizes, crcs = read_directory(directory, first)
-    size_bytes = sum(sizes)
+    token, directory, crc, is_damaged, data = row
     try:
-        if size_bytes > _MOST_BYTES or zstandard.frame_content_size(data) != size_bytes:
-            raise zstandard.ZstdError("its frame tells another size")
-        plain = decompressor().decompress(data, max_output_size=size_bytes)
-        return Pack(first, token, sizes, crcs, plain)
-    except zstandard.ZstdError:
-        plain = _salvaged(data, size_bytes)
-    pack = Pack(first, token, sizes, crcs, plain)
-    pack.bad = frozenset(
-        index for index in range(pack.count) if zlib.crc32(pack.chunk(index)) != crcs[index]
-    )
-    return pack
-
-
-def directory(sizes: Sequence[int], crcs: Sequence[int]) -> bytes:
-    """Sizes of 2 bytes, checksums of 4, and a checksum of it all, little-endian."""
-    data = struct.pack(f"<{len(sizes)}H{len(crcs)}I", *sizes, *crcs)
-    return data + zlib.crc32(data).to_bytes(4, "little")
-
-
-def read_directory(data: bytes, first: int) -> tuple[Sequence[int], Sequence[int]]:
-    """Raises StoreError."""
-    count = (len(data) - 4) // 6
-    if len(data) != 6 * count + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
-        raise StoreError(f"the sizes of the chunks from {first} on are damaged")
-    values = struct.unpack_from(f"<{count}H{count}I", data)
-    return values[:count], values[count:]
-
-
-def pack_uses(uses: Sequence[int]) -> bytes:
-    """As many bytes each as the greatest needs."""
-    top = max(uses, default=0)
-    kind = "B" if top < 1 << 8 else "H" if top < 1 << 16 else "I"
-    return struct.pack(f"<{len(uses)}{kind}", *uses)
-
-
-def unpack_uses(data: bytes, count: int) -> list[int]:
-    kind = {1: "B", 2: "H", 4: "I"}[len(data) // count]
-    return list(struct.unpack(f"<{count}{kind}", data))
+        sizes, crcs = packed.read_directory(directory, first)
+        plain = packed.decompress(data, sum(sizes))
+    except (StoreError, zstandard.ZstdError):
+        mended = packed.mended(directory, data, crc, first)
+        if mended:
+            return Pack(first, token, mended.sizes, mended.crcs, mended.plain)
+        sizes, crcs = packed.read_directory(directory, first)
+        plain = packed.salvaged(data, sum(sizes))
+        is_damaged = True
+    bad = packed.damaged(sizes, crcs, plain) if is_damaged else frozenset()
+    return Pack(first, token, sizes, crcs, plain, bad)
 
 
 def token() -> int:
     """By chance, so that one of a transaction that was rolled back never comes again."""
     return int.from_bytes(os.urandom(8)) >> 1
-
-
-def compress(plain: bytes, level: int) -> bytes:
-    compressors: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("levels", {})
-    found = compressors.get(level)
-    if found is None:
-        found = zstandard.ZstdCompressor(level=level, write_checksum=True)
-        compressors[level] = found
-    return found.compress(plain)
-
-
-def decompressor() -> zstandard.ZstdDecompressor:
-    found: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
-    if found is None:
-        found = _local.decompressor = zstandard.ZstdDecompressor()
-    return found
-
-
-def _salvaged(data: bytes, size_bytes: int) -> bytes:
-    """What a damaged frame still gives, zeros for the rest."""
-    plain = bytearray()
-    if size_bytes <= _MOST_BYTES:
-        # As one without a checksum: that is wrong, and each chunk has its own.
-        head = bytes(byte & ~_HAS_CHECKSUM for byte in data[4:5])
-        frame = data[:4] + head + data[5:-4]
-        stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(frame), read_size=64)
-        try:
-            while len(plain) < size_bytes and (piece := stream.read(256)):
-                plain += piece
-        except zstandard.ZstdError:
-            pass
-        return bytes(plain[:size_bytes]).ljust(size_bytes, b"\0")
-    raise StoreError("a pack claims to be longer than any is")

@@ -100,7 +100,9 @@ _CHUNKS = (
         stage      integer not null,   -- 0 as it came, 1 joined, 2 joined and compressed well,
                                        -- 3 damaged and left as it is
         is_dirty   integer not null default 0,  -- 1: holds chunks that nobody uses
+        is_damaged integer not null default 0,  -- 1: holds chunks that are not what they were
         token      integer not null,   -- of these bytes; another one when it is written again
+        crc        integer not null,   -- CRC-32 of packed.data, to mend it: storage.flips
         uses       blob not null,      -- per chunk: in how many recipes it stands itself
         sizes      blob not null       -- per chunk: size and CRC-32; then a CRC-32 of these
     ) strict
@@ -126,7 +128,7 @@ _CHUNKS = (
         uses       integer not null,   -- entries and messages that point here; 0: about to go
         depth      integer not null,   -- how many bases there are behind it at most
         base       integer,            -- the body whose recipe this one copies from; NULL: none
-        recipe     blob not null       -- CRC-32, then storage.recipes
+        recipe     blob not null       -- storage.recipes, then a CRC-32 of base and steps
     ) strict
     """,
     "create index bodies_base on bodies (base) where base is not null",

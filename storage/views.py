@@ -2,14 +2,15 @@
 Reading bodies: recipe, chunks, packs, and the proof that the bytes are those that were stored.
 """
 
+import contextlib
 import hashlib
 import sqlite3
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
-from storage import blocks, database, first, packs, pieces, recipes
+from storage import blocks, database, first, flips, packs, pieces, recipes
 from storage.errors import NotFound, StoreError
 from storage.recipes import Run, Step, Stretch
 
@@ -209,43 +210,118 @@ class _Layout:
 
 def runs_of(conn: sqlite3.Connection, digest: bytes) -> tuple[int, list[Run]] | None:
     """Size and chunks of a body; None if there is none. Raises StoreError."""
+    links = _chain(conn, "digest = ? and uses > 0", digest)
+    if not links:
+        return None
+    try:
+        return links[0].size_bytes, _runs(links)
+    except ValueError as error:
+        found = _mended(conn, links)
+        if found:
+            return links[0].size_bytes, _runs(found.links)
+        raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
+
+
+class _Link(NamedTuple):
+    """A body, or a base behind it."""
+
+    digest: bytes
+    size_bytes: int
+    base: int | None
+    recipe: bytes  # sealed
+
+
+class _Mended(NamedTuple):
+    link: int  # index of the link that was damaged
+    place: int  # of the byte in its recipe
+    links: list[_Link]  # without the damage
+
+
+def _chain(conn: sqlite3.Connection, where: str, value: bytes | int) -> list[_Link]:
     # One statement, so that no base is taken away between two.
     rows = conn.execute(
-        """
-        with recursive chain (number, size_bytes, base, recipe) as (
-            select 0, size_bytes, base, recipe from bodies where digest = ? and uses > 0
+        f"""
+        with recursive chain (number, digest, size_bytes, base, recipe) as (
+            select 0, digest, size_bytes, base, recipe from bodies where {where}
             union all
-            select number + 1, b.size_bytes, b.base, b.recipe
+            select number + 1, b.digest, b.size_bytes, b.base, b.recipe
             from chain join bodies b on b.id = chain.base
             where number < 1000
         )
-        select size_bytes, base, recipe from chain order by number
+        select digest, size_bytes, base, recipe from chain order by number
         """,
-        [digest],
-    ).fetchall()
-    if not rows:
-        return None
-    try:
-        steps = unsealed(rows[0][1], rows[0][2])
-        for _, base, recipe in rows[1:]:
-            steps = recipes.rebase(steps, unsealed(base, recipe))
-    except ValueError as error:
-        raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
+        [value],
+    )
+    return [_Link(*row) for row in rows]
+
+
+def _runs(links: Sequence[_Link]) -> list[Run]:
+    """Raises ValueError."""
+    steps = unsealed(links[0].base, links[0].recipe)
+    for link in links[1:]:
+        steps = recipes.rebase(steps, unsealed(link.base, link.recipe))
     if any(is_copy for is_copy, _, _ in steps):
-        raise StoreError(f"body {digest.hex()} is damaged: the recipe of its base is missing")
-    return rows[0][0], recipes.joined(recipes.own(steps))
+        raise ValueError("the recipe of its base is missing")
+    return recipes.joined(recipes.own(steps))
+
+
+def steps_of(conn: sqlite3.Connection, body_id: int, base: int | None, recipe: bytes) -> list[Step]:
+    """The steps of this body alone, damage within one byte undone. Raises ValueError."""
+    try:
+        return unsealed(base, recipe)
+    except ValueError:
+        found = mended(conn, body_id)
+        if found is None:
+            raise
+        return unsealed(base, found[1])
+
+
+def mended(conn: sqlite3.Connection, body_id: int) -> tuple[int, bytes] | None:
+    """Which byte of the recipe of this body is damaged, and the recipe without that; else None."""
+    found = _mended(conn, _chain(conn, "id = ?", body_id))
+    return (found.place, found.links[0].recipe) if found and found.link == 0 else None
+
+
+def _mended(conn: sqlite3.Connection, links: list[_Link]) -> _Mended | None:
+    """Damage within one byte undone, which the digest of the body proves."""
+    wrong = [
+        index for index, link in enumerate(links) if not flips.is_sound(link.recipe, link.base or 0)
+    ]
+    if len(wrong) != 1:
+        return None
+    (index,) = wrong
+    link = links[index]
+    for place, proposed in flips.proposals(link.recipe, link.base or 0):
+        sound = [*links[:index], link._replace(recipe=proposed), *links[index + 1 :]]
+        with contextlib.suppress(ValueError, StoreError):
+            if proof(conn, _runs(sound))[0] == links[0].digest:
+                return _Mended(index, place, sound)
+    return None
+
+
+def proof(conn: sqlite3.Connection, runs: Sequence[Run]) -> tuple[bytes, int]:
+    """Digest and size of what these chunks give. Raises StoreError."""
+    reader = packs.Reader(conn)
+    whole, total = hashlib.sha256(), 0
+    for place, low, high, size_bytes in reader.segments(runs):
+        pack = reader.pack(place)
+        if pack is None:
+            raise packs.Moved("it was packed anew meanwhile")
+        whole.update(pack.span(low, high, 0, size_bytes))
+        total += size_bytes
+    return whole.digest(), total
 
 
 def sealed(base: int | None, steps: Sequence[Step]) -> bytes:
     packed = recipes.pack(steps)
-    return zlib.crc32(packed, base or 0).to_bytes(4) + packed
+    return packed + flips.seal(packed, base or 0)
 
 
 def unsealed(base: int | None, sealed: bytes) -> list[Step]:
     """Raises ValueError."""
-    if zlib.crc32(sealed[4:], base or 0) != int.from_bytes(sealed[:4]):
+    if not flips.is_sound(sealed, base or 0):
         raise ValueError("its recipe has another checksum")
-    return recipes.unpack(sealed[4:])
+    return recipes.unpack(sealed[:-4])
 
 
 def _exists(conn: sqlite3.Connection, digest: bytes) -> bool:

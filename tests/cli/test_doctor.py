@@ -174,22 +174,55 @@ def test_a_proxy_without_a_server_is_a_note(kept):
     proxy.wait()
 
 
-def test_a_byte_that_changed_is_found_by_verify_alone(place):
-    with place.up():
-        place.wirescribe("run", "--", *AGENT, "call")
+def change_frames(place, change):
     with contextlib.closing(sqlite3.connect(place.datadir.database)) as conn, conn:
         packed = conn.execute("select first, data from packed").fetchall()
         assert packed
         for first, data in packed:
-            # The last 4 bytes are the frame's checksum: the chunks behind it can still be proved.
-            changed = data[:-9] + bytes([data[-9] ^ 0xFF]) + data[-8:]
-            conn.execute("update packed set data = ? where first = ?", [changed, first])
+            conn.execute("update packed set data = ? where first = ?", [change(data), first])
+
+
+def test_what_changed_is_found_by_verify_alone_and_mended_by_repair(place):
+    with place.up():
+        place.wirescribe("run", "--", *AGENT, "call")
+    entry = msgspec.json.decode(place.here("traffic", "list", "--json").stdout)["entries"][0]["id"]
+
+    change_frames(place, lambda data: data[:-9] + bytes([data[-9] ^ 4]) + data[-8:])
     assert findings(place)[0]
     is_sound, found = findings(place, "--verify")
     assert not is_sound
-    assert wrong(found) == {"bodies"}
-    entry = msgspec.json.decode(place.here("traffic", "list", "--json").stdout)["entries"][0]["id"]
-    assert entry in found["bodies"]["text"]
+    assert wrong(found) == {"flaws"}
+    assert "is as it was recorded" in found["bodies"]["text"]
+    assert "of its frame changed by 00000100" in found["flaws"]["text"]
+    assert entry in found["flaws"]["text"]
+    assert found["flaws"]["advice"] == "wirescribe doctor --repair, while no server runs"
+    is_sound, found = findings(place, "--repair")
+    assert is_sound, found
+    assert "mended: the pack of" in found["repair"]["text"]
+    is_sound, found = findings(place, "--repair")
+    assert is_sound
+    assert found["repair"]["text"] == "there was nothing to mend"
+
+    # More than a byte: the last 4 are the frame's checksum, of which nothing depends.
+    change_frames(place, lambda data: data[:-10] + bytes([data[-10] ^ 7, data[-9] ^ 7]) + data[-8:])
+    assert findings(place)[0]
+    for option in ("--verify", "--repair"):
+        is_sound, found = findings(place, option)
+        assert not is_sound
+        assert wrong(found) == {"bodies"}
+        assert entry in found["bodies"]["text"]
+
+
+def test_no_repair_beside_a_server(lived_in):
+    is_sound, found = findings(lived_in, "--repair")
+    assert not is_sound
+    assert wrong(found) == {"repair"}
+
+
+def test_no_repair_of_nothing(place):
+    place.datadir.prepare()
+    assert findings(place, "--repair")[0]
+    assert not place.datadir.database.exists()
 
 
 def test_a_database_that_is_none(kept):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zstandard
 
-from storage import heads, packs
+from storage import heads, packed, packs
 
 Needles = Iterable[bytes]
 
@@ -91,7 +91,7 @@ def _packs(path: Path) -> list[tuple[bytes, set[bytes]]]:
             ).fetchone()
             pack = packs.load(conn, first)
             if row and pack:
-                uses = packs.unpack_uses(row[0], pack.count)
+                uses = packed.unpack_uses(row[0], pack.count)
                 found.append(
                     (row[1], {pack.chunk(index) for index, used in enumerate(uses) if used})
                 )

@@ -1,6 +1,6 @@
 """A body whose bytes on the disk are not what they were."""
 
-from storage import database, packs, views
+from storage import database, packed, packs, views
 
 
 def first_chunk(db, digest):
@@ -10,7 +10,7 @@ def first_chunk(db, digest):
     pack, index = reader.sound(number)
     plain = bytearray(pack.plain)
     plain[pack.offsets[index]] ^= 1
-    frame = bytearray(packs.compress(bytes(plain), 3))
+    frame = bytearray(packed.compress(bytes(plain), 3))
     frame[-1] ^= 1  # a sound checksum would vouch for the bit
     with database.write(db):
         db.execute("update packed set data = ? where first = ?", [bytes(frame), pack.first])

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from storage import bodies, database, packs, removal, sessions, traffic
+from storage import bodies, database, packed, removal, sessions, traffic
 from storage.blocks import BLOCK_BYTES
 from storage.store import Store
 from tests.storage import recording
@@ -27,10 +27,10 @@ def traces(datadir, canary):
     ]
     conn = database.reader(datadir.database)
     try:
-        packed = conn.execute("select data from packed").fetchall()
+        frames = conn.execute("select data from packed").fetchall()
     finally:
         conn.close()
-    plain = [packs.decompressor().decompress(data) for (data,) in packed]
+    plain = [packed.decompressor().decompress(data) for (data,) in frames]
     return found + ["packed" for data in plain if canary in data]
 
 

@@ -1,0 +1,103 @@
+"""
+Whether every body is what it was stored as.
+
+What costs nothing, or can be mended, is in `flaws`.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from storage import first, packs, views
+from storage.errors import NotFound, StoreError
+
+
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that cannot be read whole."""
+
+    digest: bytes
+    reason: str
+    entry_ids: tuple[str, ...]  # whose body, or message, it is; ascending
+
+
+def verify(conn: sqlite3.Connection) -> Iterator[Damage]:
+    """Read every body and compare it with its digest; yields those that fail or are missing."""
+    cache = packs.Cache()  # of its own: what others read before proves nothing of the file
+    for digest in _listed(conn):
+        reason = _fault(conn, digest, packs.Reader(conn, cache))
+        if reason:
+            yield Damage(digest=digest, reason=reason, entry_ids=entry_ids(conn, digest))
+    for digest in missing(conn):
+        reason = f"body {digest.hex()} is missing"
+        yield Damage(digest=digest, reason=reason, entry_ids=entry_ids(conn, digest))
+
+
+def file_faults(conn: sqlite3.Connection, most: int) -> list[str]:
+    """What SQLite says of its file, tables against indexes included."""
+    rows = conn.execute(f"pragma integrity_check({most})").fetchall()
+    return [fault for (fault,) in rows if fault != "ok"]
+
+
+def _listed(conn: sqlite3.Connection) -> Iterator[bytes]:
+    try:
+        yield from digests(conn)
+    except sqlite3.DatabaseError:  # a torn page: at least those that somebody asks for
+        rows = conn.execute(f"select digest from ({NAMES}) where digest is not null").fetchall()
+        yield from (digest for (digest,) in rows)
+
+
+def digests(conn: sqlite3.Connection) -> Iterator[bytes]:
+    last = 0
+    while rows := conn.execute(
+        "select id, digest from bodies where id > ? and uses > 0 order by id limit 100", [last]
+    ).fetchall():
+        last = rows[-1][0]
+        for _, digest in rows:
+            yield digest
+    yield from first.digests(conn)
+
+
+def _fault(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> str | None:
+    try:
+        for _ in views.proved_by(conn, digest, reader).stream():
+            pass
+    except NotFound:
+        return None  # deleted since it was listed
+    except StoreError as error:
+        return str(error)
+    except sqlite3.DatabaseError as error:
+        return f"body {digest.hex()} is damaged: {error}"
+    return None
+
+
+NAMES = """
+    select request_digest as digest from entries union select response_digest from entries
+    union select request_decoded from entries union select response_decoded from entries
+    union select digest from frames
+"""
+
+
+def missing(conn: sqlite3.Connection) -> list[bytes]:
+    """Digests that entries and messages name, and there is no such body."""
+    rows = conn.execute(
+        f"""
+        select digest from ({NAMES}) where digest is not null
+            and digest not in (select digest from bodies where uses > 0)
+        """
+    ).fetchall()
+    return [digest for (digest,) in rows if first.recipe(conn, digest) is None]
+
+
+def entry_ids(conn: sqlite3.Connection, digest: bytes) -> tuple[str, ...]:
+    rows = conn.execute(
+        """
+        select id from entries
+        where :digest in (request_digest, response_digest, request_decoded, response_decoded)
+        union
+        select entry_id from frames where digest = :digest
+        order by 1
+        """,
+        {"digest": digest},
+    )
+    return tuple(entry_id for (entry_id,) in rows)
