@@ -73,7 +73,8 @@ def release(db: Database, digest: bytes) -> None:
         "select id, uses from bodies where digest = ? and uses > 0", [digest]
     ).fetchone()
     if row is None:
-        first.release(db, digest)
+        if first.release(db, digest):
+            discard(db, first.half(digest), "request")
         return
     body_id, uses = row
     db.execute("update bodies set uses = uses - 1 where id = ?", [body_id])

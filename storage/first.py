@@ -54,15 +54,26 @@ def use_again(db: Database, digest: bytes) -> bool:
     return cursor.rowcount == 1
 
 
-def release(db: Database, digest: bytes) -> None:
-    """One use less; with the last one the body goes, and its blocks a slice at a time."""
+def half(digest: bytes) -> str:
+    """What the pieces of a body that is half moved stand under, in place of an entry's id."""
+    return f"moved {digest.hex()}"
+
+
+def release(db: Database, digest: bytes) -> bool:
+    """
+    One use less; with the last one the body goes, and its blocks a slice at a time.
+
+    True if it went: then what was moved of it has to go too.
+    """
     if not is_there(db.conn):
-        return
+        return False
     row = db.execute("select uses from first_bodies where digest = ?", [digest]).fetchone()
     if row and row[0] > 1:
         db.execute("update first_bodies set uses = uses - 1 where digest = ?", [digest])
     elif row:
         remove(db, digest)
+        return True
+    return False
 
 
 def hide(db: Database, digest: bytes) -> None:

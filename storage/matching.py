@@ -45,7 +45,8 @@ class Matched(msgspec.Struct):
             self.runs.append((start, count - 1))
         number = start + count - 1
         is_used = any(start <= number < start + count for start, count in self.runs)
-        if number == self.first + len(self.fresh) - 1 and not is_used:
+        # With nothing fresh it may be the newest chunk of all, which was stored before.
+        if self.fresh and number == self.first + len(self.fresh) - 1 and not is_used:
             self.fresh.pop()
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from sqlite_utils import Database
 
-from storage import database, moving, packing
+from storage import database, packing
+from storage.moving import Mover
 from storage.projection.keeping import LIVE
 from storage.projection.writing import Tables
 
@@ -23,6 +24,7 @@ class Upkeep:
         self._next_number = -1
         self._changed_s = 0.0
         self._is_joined = False
+        self._mover = Mover()
 
     def step(
         self, db: Database, budget_ms: float = 30, is_awaited: Callable[[], bool] = lambda: False
@@ -40,7 +42,7 @@ class Upkeep:
             self._is_joined = False
         is_resting = now - self._changed_s >= self._rest_s
         return (
-            moving.step(db, lambda: time.monotonic() >= end or is_awaited())
+            self._mover.step(db, lambda: time.monotonic() >= end or is_awaited())
             or packing.repack(db, is_resting=is_resting)
             or (is_resting and self._join(db))
         )

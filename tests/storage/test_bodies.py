@@ -280,6 +280,14 @@ class TestGrowing:
         sweep(db)
         assert counts(db) == NOTHING
 
+    def test_what_was_stored_last_comes_again(self, db):
+        data = noise(3 * BLOCK_BYTES)
+        first = bodies.put(db, data)
+        growing = bodies.Growing("e", "response")
+        growing.append(data)
+        growing.flush(db)
+        assert growing.finish(db) == first
+
     def test_discard_gives_all_back(self, db):
         growing = bodies.Growing("e", "response")
         other = bodies.Growing("e", "request")

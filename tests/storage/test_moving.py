@@ -8,6 +8,8 @@ from sqlite_utils import Database
 
 from storage import blocks, bodies, database, first, moving, sessions, traffic
 from storage.blocks import BLOCK_BYTES
+from storage.bodies import Growing
+from storage.moving import Mover
 from storage.schema import migrations
 from storage.upkeep import Upkeep
 from tests.storage import recording
@@ -24,6 +26,11 @@ _FIRST = (
 
 def noise(size, seed=1):
     return random.Random(seed).randbytes(size)
+
+
+@pytest.fixture(params=[1 << 20, 100_000], ids=["whole", "in slices"])
+def slices(request, monkeypatch):
+    monkeypatch.setattr(moving, "_SLICE_BYTES", request.param)
 
 
 def put_first(db, data, uses=1):
@@ -64,7 +71,7 @@ def assert_whole(db, old):
 
 def move_all(db):
     count = 0
-    while moving.step(db, lambda: True):
+    while Mover().step(db, lambda: True):
         count += 1
         with database.write(db):
             bodies.sweep_released(db, lambda: False)
@@ -93,11 +100,11 @@ def test_a_new_database_has_nothing_to_move(db):
     assert not Upkeep().step(db)
 
 
-def test_both_stores_are_read_until_it_is_done(db, old):
+def test_both_stores_are_read_until_it_is_done(db, old, slices):
     assert_whole(db, old)
     steps, more = 0, True
     while more:
-        more = moving.step(db, lambda: True)
+        more = Mover().step(db, lambda: True)
         steps += 1
         assert_whole(db, old)
         progress = moving.progress(db.conn)
@@ -120,19 +127,19 @@ def test_uses_are_kept(db, old):
     assert uses == [1, *([1, 2] * 6)]
 
 
-def test_goes_on_after_a_crash_at_any_step(datadir, old, db):
+def test_goes_on_after_a_crash_at_any_step(datadir, old, db, slices):
     db.close()
     more, steps = True, 0
     while more:
         with database.create(datadir.database) as db:
             assert_whole(db, old)
-            more = moving.step(db, lambda: True)
+            more = Mover().step(db, lambda: True)
             steps += 1
             with database.write(db):
                 bodies.sweep_released(db, lambda: False)
             if first.is_there(db.conn):
                 db.conn.execute("begin immediate")
-                moving._step(db)  # and in the midst of the next one it is killed
+                Mover()._step(db)  # and in the midst of the next one it is killed
     with database.create(datadir.database) as db:
         assert moving.progress(db.conn) is None
         assert_whole(db, old)
@@ -169,7 +176,7 @@ def test_what_is_damaged_stays_and_is_named(db, old):
     assert moving.progress(db.conn) == moving.Progress(bodies=1, damaged=True)
     assert [damage.digest for damage in bodies.verify(db.conn)] == [broken]
     assert_whole(db, old)
-    assert not moving.step(db, lambda: True)
+    assert not Mover().step(db, lambda: True)
 
 
 def test_a_body_that_grows_goes_on(db, old):
@@ -194,3 +201,57 @@ def test_a_body_that_grows_goes_on(db, old):
     assert bodies.view(db.conn, whole.digest).read() == noise(BLOCK_BYTES, 50) + b"tailmore"
     move_all(db)
     assert moving.progress(db.conn) is None
+
+
+def step_and_sweep(db, mover):
+    more = mover.step(db, lambda: True)
+    with database.write(db):
+        bodies.sweep_released(db, lambda: False)
+    return more
+
+
+def test_a_large_body_is_moved_in_slices_by_one_who_remembers(db, old, monkeypatch):
+    monkeypatch.setattr(moving, "_SLICE_BYTES", 70_000)
+    monkeypatch.setattr(Growing, "resume", lambda db, *place: Growing(*place))  # reads no half
+    mover, steps = Mover(), 0
+    while step_and_sweep(db, mover):
+        steps += 1
+    assert_whole(db, old)
+    assert steps > sum(len(data) for data in old.values()) // 70_000
+    assert moving.progress(db.conn) is None
+    assert list(bodies.verify(db.conn)) == []
+
+
+def test_one_that_is_deleted_when_half_of_it_is_moved_leaves_nothing(db, old, monkeypatch):
+    monkeypatch.setattr(moving, "_SLICE_BYTES", 70_000)
+    mover = Mover()
+    with database.write(db):
+        entry_id = recording.entry(db, sessions.create(db).id)
+        digest = put_first(db, noise(300_000, 99))
+        db.execute("update entries set request_digest = ? where id = ?", [digest, entry_id])
+    count = "select count(*) from pieces where entry_id = ?"
+    while not db.execute(count, [first.half(digest)]).fetchone()[0]:
+        assert step_and_sweep(db, mover)
+    with database.write(db):
+        bodies.release(db, digest)
+    while step_and_sweep(db, mover):
+        pass
+    assert db.execute("select count(*) from pieces").fetchone() == (0,)
+    assert_whole(db, old)
+    (size,) = db.execute("select sum(size_bytes) from packs").fetchone()
+    assert size < 12 * 50_000 + 20_000
+
+
+def test_one_whose_end_is_damaged_stays_in_the_first_store(db, old, monkeypatch):
+    monkeypatch.setattr(moving, "_SLICE_BYTES", 70_000)
+    with database.write(db):
+        data = noise(3 * BLOCK_BYTES, 77)
+        digest = put_first(db, data)
+        last = hashlib.sha256(data[2 * BLOCK_BYTES :]).digest()
+        changed = db.execute("update blocks set data = x'00' where digest = ?", [last])
+        assert changed.rowcount == 1
+    move_all(db)
+    assert moving.progress(db.conn) == moving.Progress(bodies=1, damaged=True)
+    assert first.recipe(db.conn, digest) is not None
+    assert db.execute("select count(*) from pieces").fetchone() == (0,)
+    assert_whole(db, old)
