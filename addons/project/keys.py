@@ -1,5 +1,6 @@
 """Ids of projected things: from content or from the agent's own ids, never from a sequence."""
 
+import base64
 import hashlib
 import re
 from datetime import UTC, datetime
@@ -63,6 +64,11 @@ def text(words: str) -> bytes:
 
 
 def short(*words: str) -> str:
-    """24 hexadecimal digits that stand for these words."""
+    """
+    16 letters, digits and underscores that stand for these words; 96 bits, nearly.
+
+    They stand in every row of a history, hence base 64. None begins with a minus: it would look
+    like an option on a command line.
+    """
     named = "\0".join(words).encode(errors="replace")
-    return hashlib.blake2b(named, digest_size=12).hexdigest()
+    return base64.b64encode(hashlib.blake2b(named, digest_size=12).digest(), b"__").decode()

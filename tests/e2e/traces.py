@@ -48,7 +48,11 @@ def values(path: Path) -> Iterator[tuple[str, str, bytes]]:
     """Every text and blob of a database, with its table and column; blocks unpacked."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as conn:
         conn.execute("pragma query_only = on")
-        for (table,) in conn.execute("select name from sqlite_master where type = 'table'"):
+        # The search index gives no rows but for words; what it holds stands in its own tables.
+        tables = conn.execute(
+            "select name from sqlite_master where type = 'table' and rootpage > 0"
+        ).fetchall()
+        for (table,) in tables:
             rows = conn.execute(f'select * from "{table}"')
             columns = [column[0] for column in rows.description]
             for row in rows:
