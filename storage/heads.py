@@ -1,25 +1,28 @@
 """
 Headers and timing as the columns of an entry keep them.
 
-Headers are msgpack, squeezed against what heads often hold. Of a timing, a byte tells whether the
-connection was used before, the next one which moments are known; then each as a varint, from the
-known one before it. Rows of earlier versions have both as msgpack: its first byte tells.
+Headers are msgpack, squeezed against what heads often hold; a timing is a msgpack array of its
+fields. Rows of earlier versions have headers as msgpack alone and timings as maps: the first byte
+tells.
 """
+
+from typing import Any
 
 import msgspec
 
-from storage import varints
 from storage.records import Headers, Timing
 from storage.squeezing import Squeezer
 
 _HEADERS = msgspec.msgpack.Decoder(Headers)
 _TIMING_MAP = msgspec.msgpack.Decoder(Timing)
 
-_NEW, _REUSED = 1, 2  # first byte of a timing
-_TIMES = (  # bits of the second one, the lowest first
-    "connect_started_ns", "connected_ns", "tls_done_ns", "request_done_ns", "response_head_ns",
-    "first_byte_ns", "last_byte_ns", "closed_ns",
+# Never another order, nor another field among them: arrays of another length are another form.
+_TIMES = (
+    "connect_started_ns", "connected_ns", "tls_done_ns", "reused", "request_done_ns",
+    "response_head_ns", "first_byte_ns", "last_byte_ns", "closed_ns",
 )  # fmt: skip
+_TIMING = msgspec.msgpack.Decoder(list[int | bool | None])  # reused is the bool
+_TIMING_ARRAY = bytes([0x90 | len(_TIMES)])
 
 # Names and values as agents and providers sent them in 2026, the commonest last. Never to be
 # changed, not a sign of it: what is stored is read against it. Another one gets a form byte.
@@ -265,29 +268,11 @@ def unpack(content: bytes) -> Headers:
 
 
 def pack_timing(timing: Timing) -> bytes:
-    data = bytearray((_REUSED if timing.reused else _NEW, 0))
-    last_ns = 0
-    for place, name in enumerate(_TIMES):
-        value: int | None = getattr(timing, name)
-        if value is not None:
-            data[1] |= 1 << place
-            varints.put_signed(data, value - last_ns)
-            last_ns = value
-    return bytes(data)
+    return msgspec.msgpack.encode([getattr(timing, name) for name in _TIMES])
 
 
 def unpack_timing(content: bytes) -> Timing:
-    """Raises ValueError if it is damaged."""
-    if content[:1] not in (bytes([_NEW]), bytes([_REUSED])):
+    if content[:1] != _TIMING_ARRAY:
         return _TIMING_MAP.decode(content)
-    known: dict[str, int] = {}
-    at, last_ns = 2, 0
-    try:
-        for place, name in enumerate(_TIMES):
-            if content[1] >> place & 1:
-                moved, at = varints.take_signed(content, at)
-                last_ns += moved
-                known[name] = last_ns
-    except IndexError:
-        raise ValueError("a timing is cut short") from None
-    return Timing(reused=content[0] == _REUSED, **known)
+    fields: dict[str, Any] = dict(zip(_TIMES, _TIMING.decode(content), strict=True))
+    return Timing(**fields)

@@ -77,13 +77,13 @@ def test_a_timing_takes_little():
     timing = Timing(
         connect_started_ns=10, connected_ns=20_000_000, tls_done_ns=50_000_000, reused=True,
         request_done_ns=60_000_000, response_head_ns=900_000_000, first_byte_ns=900_100_000,
-        last_byte_ns=30_000_000_000, closed_ns=30_000_100_000,
+        last_byte_ns=3_000_000_000, closed_ns=3_000_100_000,
     )  # fmt: skip
     assert len(heads.pack_timing(timing)) < 40
 
 
 def test_a_damaged_timing_is_told():
     content = heads.pack_timing(Timing(closed_ns=1 << 40))
-    for keep in range(1, len(content)):
-        with pytest.raises(ValueError, match="cut short"):
+    for keep in range(len(content)):
+        with pytest.raises(msgspec.DecodeError):
             heads.unpack_timing(content[:keep])
