@@ -11,7 +11,7 @@ from storage.processes import Announcement, Process
 from storage.projection import keeping
 from storage.retention import Keeper, Limits
 from storage.store import Store
-from tests.storage import recording
+from tests.storage import plans, recording
 
 DAY = 86_400_000
 NOW = 1_795_000_000_000
@@ -100,6 +100,15 @@ def test_a_session_that_a_run_is_at_work_in_never_goes(datadir, db):
     assert due(db, OLD, retention.at_work(datadir)) == (other, "retention.days")
     announcement.withdraw()
     assert due(db, OLD, retention.at_work(datadir)) == (kept, "retention.days")
+
+
+def test_a_look_reads_no_entries_but_open_ones(db):
+    used(db, 50)
+    with plans.of(db) as plan:
+        assert due(db, OLD)
+        assert due(db, LARGE)
+    assert plan.text.count("SEARCH entries USING INDEX entries_open") == 2
+    assert "SCAN entries" not in plan.text
 
 
 def test_an_import_that_was_interrupted_goes(db):
