@@ -32,6 +32,7 @@ from storage.records import Record
 
 _AT_ONCE = 400  # ids in one question
 _SLICE = 100  # rows that are removed at a time
+_INDEXED_SLICE = 20  # messages, of which the words are taken out of the search index
 
 
 class Known(Record, frozen=True, kw_only=True):
@@ -384,7 +385,7 @@ class Tables:
         found = self.db.execute(
             f"""
             select number, content from {self.prefix}messages
-            where conversation_id = ? limit {_SLICE}
+            where conversation_id = ? limit {_INDEXED_SLICE}
             """,
             [conversation_id],
         ).fetchall()
@@ -393,27 +394,48 @@ class Tables:
                 self._unindex(number, self._parts(content))
                 self.db.execute(f"delete from {self.prefix}messages where number = ?", [number])
             return True
-        for name in ("touches", "tool_calls", "tasks", "shares", "quarters", "days"):
+        if self._remove_some(conversation_id):
+            return True
+        # By its turns those are found that joined since it is stale.
+        for other in self._behind(conversation_id):
+            self.make_stale(other)
+        if self._requeue(conversation_id):
+            return True
+        for name in ("tasks", "shares", "quarters", "days"):
             self.db.execute(
                 f"delete from {self.prefix}{name} where conversation_id = ?", [conversation_id]
             )
         self.db.execute(f"delete from {self.prefix}conversations where id = ?", [conversation_id])
-        for other in self._behind(conversation_id):  # those that joined since it is stale
-            self.make_stale(other)
-        self._requeue(conversation_id)
         self.db.execute(
             f"delete from {self.prefix}stale where conversation_id = ?", [conversation_id]
         )
         return False
 
-    def _requeue(self, conversation_id: str) -> None:
+    def _remove_some(self, conversation_id: str) -> bool:
+        """Of the rows of which a conversation may have thousands; False: there are none left."""
+        for name, key in (("touches", "tool_call_id, number"), ("tool_calls", "id")):
+            removed = self.db.execute(
+                f"""
+                delete from {self.prefix}{name} where ({key}) in (
+                    select {key} from {self.prefix}{name} where conversation_id = ? limit {_SLICE})
+                """,
+                [conversation_id],
+            ).rowcount
+            if removed:
+                return True
+        return False
+
+    def _requeue(self, conversation_id: str) -> bool:
+        """Some of its turns are made again; False: there are none left."""
         found = self.db.execute(
-            f"select id from {self.prefix}turns where conversation_id = ?", [conversation_id]
+            f"select id from {self.prefix}turns where conversation_id = ? limit {_SLICE}",
+            [conversation_id],
         ).fetchall()
         for (turn_id,) in found:
             self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
             self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
             self.enqueue(turn_id.partition(".")[0])
+        return bool(found)
 
     def merge_index(self) -> bool:
         """
