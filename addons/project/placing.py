@@ -217,7 +217,10 @@ def _message_row(
     link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Decoded, source: Source
 ) -> MessageRow:
     reading, parts = link.print.reading, link.message.parts
-    preview = rows.preview(parts, reading.prompt)
+    preview = None
+    if reading.prompt is not None:
+        own = rows.preview(parts, reading.prompt)
+        preview = own if own != rows.preview(parts) else None
     return MessageRow(
         id=link.id,
         conversation_id=turn.conversation_id,
@@ -233,7 +236,7 @@ def _message_row(
         position=link.position,
         at_ns=seen.at_ns,
         provider_id=link.message.id,
-        preview=None if preview == rows.preview(parts) else preview,
+        preview=preview,
         injected=msgspec.msgpack.encode(reading.injected),
         content=rows.pack(parts, source, "response" if link.is_answer else "request"),
     )

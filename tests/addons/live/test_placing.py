@@ -3,11 +3,12 @@
 import pytest
 
 from addons.background import Background
-from storage import conversations, database, sessions, turns
+from storage import conversations, database, messages, quotes, sessions, turns
 from storage.contents import Contents
 from storage.datadir import DataDir
 from storage.feed import Feed
 from storage.projection import keeping, tables
+from storage.projection import rows as packing
 from tests.addons.ingest.spooling import Log
 from tests.addons.live.speaking import (
     codex,
@@ -163,3 +164,26 @@ def test_traffic_that_no_session_was_active_for_waits(log, db, go):
     socket.close()
     go()
     assert len(turn_ids(db)) == 3
+
+
+@pytest.mark.parametrize("is_live", [True, False], ids=["live", "replay"])
+def test_rows_quote_the_messages_of_their_socket(log, session, db, go, is_live):
+    words = [" ".join(f"{name}{number}" for number in range(200)) for name in "abc"]
+    socket = codex(log, session)
+    creates(socket, item(words[0]))
+    responds(socket, "resp_1", shell("call_1", words[1]), item("short", "assistant"))
+    if is_live:
+        go()
+        assert len(turn_ids(db)) == 1
+    creates(socket, output("call_1", words[2]), previous="resp_1")
+    responds(socket, "resp_2", item(words[0], "assistant"))
+    socket.close()
+    go()
+    kept = db.conn.execute("select content from messages order by turn_id, position").fetchall()
+    assert [quotes.is_quoted(content) for (content,) in kept] == [True, True, False, True, True]
+    assert max(len(content) for (content,) in kept) < 150
+    found = messages.page(db.conn, messages.Query(), order="oldest").messages
+    texts = [packing.words(one.parts) for one in found]
+    assert texts[0] == texts[4] == words[0]
+    assert words[1] in texts[1]
+    assert texts[3] == words[2]
