@@ -217,10 +217,9 @@ _TABLES = (
         conversation_id text not null,
         path            text not null,     -- as it stands in the call
         access          text not null,     -- read, write, edit, delete, search
-        primary key (tool_call_id, number)
+        primary key (conversation_id, tool_call_id, number)
     ) strict, without rowid
     """,
-    "create index {g}touches_conversation on {p}touches (conversation_id)",
     """
     create table {p}tasks (                -- items of the agent's own list, as they stand now
         conversation_id text not null,
