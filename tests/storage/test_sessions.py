@@ -379,3 +379,30 @@ def test_what_is_open_may_end_in_a_session_that_another_took_over_from(db):
 
     assert (taken_over.recording, taken_over.finishing) == (False, True)
     assert (asked_to_stop.recording, asked_to_stop.finishing) == (False, False)
+
+
+def test_who_watches_learns_which_were_changed(db):
+    one = sessions.create(db)
+    changed = sessions.watch(db, "test")
+    two = sessions.create(db)
+    sessions.update(db, one.id, name="new")
+    assert changed == {one.id, two.id}
+    changed.clear()
+    db.execute("update sessions set traffic_count = traffic_count + 1")
+    assert not changed
+    sessions.delete(db, one.id)
+    assert changed == {one.id}
+    again = sessions.watch(db, "test")
+    sessions.activate(db, two.id)
+    assert again == {two.id}
+
+
+def test_what_the_proxy_knows_is_the_same_read_at_once_or_by_what_changed(db):
+    ids = [sessions.create(db, is_recording=number > 1).id for number in range(4)]
+    known = sessions.control(db.conn)
+    assert sessions.control_again(db.conn, known, {ids[0], "unknown"}) == known
+    sessions.delete(db, ids[0])
+    sessions.activate(db, ids[1])
+    sessions.update(db, ids[2], is_recording=False)
+    made = sessions.create(db).id
+    assert sessions.control_again(db.conn, known, {*ids, made}) == sessions.control(db.conn)

@@ -178,6 +178,25 @@ class TestBackground:
             wait(futures, SECONDS)
         assert order[:4] == ["step", "call", "call", "call"]
 
+    def test_it_sees_that_a_call_waits(self, datadir):
+        seen = []
+        gate, inside = threading.Event(), threading.Event()
+
+        def step(db):
+            inside.set()
+            gate.wait(SECONDS)
+            seen.append(store.is_awaited())
+            return 60.0
+
+        with Store.open(datadir, background=step) as store:
+            assert inside.wait(SECONDS)
+            assert not store.is_awaited()
+            waiting = store.call(lambda db: None)
+            gate.set()
+            waiting.result(SECONDS)
+            assert seen == [True]
+            assert not store.is_awaited()
+
     def test_a_flood_of_calls_does_not_starve_it(self, datadir):
         steps = Steps(pause_s=0.0)
         flood = threading.Event()
