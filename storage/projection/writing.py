@@ -416,10 +416,11 @@ class Tables:
         for name, key in (("touches", "tool_call_id, number"), ("tool_calls", "id")):
             removed = self.db.execute(
                 f"""
-                delete from {self.prefix}{name} where ({key}) in (
-                    select {key} from {self.prefix}{name} where conversation_id = ? limit {_SLICE})
+                delete from {self.prefix}{name} where conversation_id = :id and ({key}) in (
+                    select {key} from {self.prefix}{name} where conversation_id = :id
+                    limit {_SLICE})
                 """,
-                [conversation_id],
+                {"id": conversation_id},
             ).rowcount
             if removed:
                 return True
