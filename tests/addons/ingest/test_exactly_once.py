@@ -176,12 +176,17 @@ def test_the_order_of_writers_does_not_matter(template, tmp_path_factory, record
 
 
 class Failing:
-    """A connection that fails once: at its `position`-th statement, before or after it runs."""
+    """
+    A connection that fails once: at its `position`-th statement, before or after it runs.
+
+    Of equal statements in a row (each chunk of a body is looked for) two count.
+    """
 
     def __init__(self, conn, position, *, before):
         self._conn = conn
         self._left = position
         self._before = before
+        self._last = []
         self.failed = False
 
     def execute(self, statement, *values):
@@ -191,8 +196,10 @@ class Failing:
         return self._run(self._conn.executemany, statement, *values)
 
     def _run(self, call, statement, *values):
-        self._left -= 1
-        fails = self._left == 0
+        is_counted = self._last != [statement] * 2
+        self._last = [*self._last[-1:], statement]
+        self._left -= is_counted
+        fails = is_counted and self._left == 0
         if fails and (self._before or statement.startswith("begin")):
             self._fail()
         found = call(statement, *values)
