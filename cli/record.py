@@ -8,7 +8,7 @@ from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import flaws, health, moving, notes, proving, retention
+from storage import flaws, health, moving, notes, proving, recoding, retention
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError
 from storage.health import Health
@@ -190,6 +190,13 @@ def mended(datadir: DataDir) -> Iterator[Finding]:
 def _damage(store: Store, report: Health) -> Iterator[Finding]:
     for fault in proving.file_faults(store.read(), _SHOWN):
         yield wrong("database", fault, "put back a copy of the data dir, or move it away")
+    for library, count in proving.foreign_codings(store.read()).items():
+        yield note(
+            "codings",
+            f"{units.count(count, 'body', 'bodies')} of zstd-coded requests were stored with "
+            f"{library}, this is {recoding.library()}",
+            "those that it cannot give again are named as damaged: then install that version",
+        )
     damages = list(proving.verify(store.read()))
     flawed = list(flaws.find(store.read(), damages))
     for damage in damages:

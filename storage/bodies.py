@@ -17,10 +17,13 @@ from typing import Literal, get_args
 
 from sqlite_utils import Database
 
-from storage import database, first, matching, packing, pieces, recipes
+from storage import database, first, matching, packing, pieces, recipes, recoding
+from storage.chains import sealed, steps_of
+from storage.errors import StoreError
 from storage.matching import Memory
 from storage.proving import verify
 from storage.recipes import Run, Step
+from storage.recoding import Coding
 from storage.records import Body
 from storage.views import (
     PIECE_BYTES,
@@ -28,8 +31,7 @@ from storage.views import (
     growing,
     nothing,
     piece_of,
-    sealed,
-    steps_of,
+    read_runs,
     view,
 )
 
@@ -59,7 +61,7 @@ def put(db: Database, data: bytes) -> Body | None:
     body = Body(digest=hashlib.sha256(data).digest(), size_bytes=len(data))
     if not _use_again(db, body.digest):
         with database.write(db):
-            _store(db, body, [], data)
+            _store_whole(db, body, data)
     return body
 
 
@@ -87,7 +89,14 @@ def _use_again(db: Database, digest: bytes) -> bool:
     return known == 1 or first.use_again(db, digest)
 
 
-def _store(db: Database, body: Body, cut: list[Run], rest: bytes) -> None:
+def _store_whole(db: Database, body: Body, data: bytes) -> None:
+    coding, plain = recoding.undone(data) or (None, data)
+    _store(db, body, [], plain, coding)
+
+
+def _store(
+    db: Database, body: Body, cut: list[Run], rest: bytes, coding: Coding | None = None
+) -> None:
     """A new body, of which `cut` is stored as chunks, one use each, and `rest` is behind that."""
     memory, found = _cut(db, rest)
     held = recipes.joined([*cut, (found.first, len(found.fresh))])
@@ -99,10 +108,17 @@ def _store(db: Database, body: Body, cut: list[Run], rest: bytes) -> None:
         packing.count(db, held, -1)
     body_id = db.execute(
         """
-        insert into bodies (digest, size_bytes, uses, depth, base, recipe)
-        values (?, ?, 1, ?, ?, ?)
+        insert into bodies (digest, size_bytes, uses, depth, base, recipe, coding)
+        values (?, ?, 1, ?, ?, ?, ?)
         """,
-        [body.digest, body.size_bytes, depth, base, sealed(base, steps)],
+        [
+            body.digest,
+            body.size_bytes,
+            depth,
+            base,
+            sealed(base, steps),
+            recoding.pack(coding) if coding else None,
+        ],
     ).lastrowid
     assert body_id is not None
     memory.remember(body_id, runs)
@@ -309,8 +325,13 @@ class Growing:
         body = Body(digest=self._hash.digest(), size_bytes=self.size_bytes)
         if _use_again(db, body.digest):
             release_runs(db, runs)
-        else:
+            return body
+        coded = _coded(db, runs, rest, self.size_bytes)
+        if coded is None:
             _store(db, body, runs, rest)
+        else:
+            release_runs(db, runs)
+            _store_whole(db, body, coded)
         return body
 
     def discard(self, db: Database) -> None:
@@ -335,6 +356,20 @@ class Growing:
         pieces.add_runs(db, self.entry_id, self.part, self._next, own, found.last_at)
         self._next += 1
         return data[found.last_at :]
+
+
+def _coded(db: Database, runs: list[Run], rest: bytes, size_bytes: int) -> bytes | None:
+    """The whole body if it may be stored decoded, although `runs` of it are stored as it came."""
+    if size_bytes not in recoding.SIZES:
+        return None
+    cut_bytes = size_bytes - len(rest)
+    try:
+        head = read_runs(db.conn, runs, cut_bytes, 0, min(cut_bytes, 4)) or rest[:4]
+        if recoding.may_be_coded(head, size_bytes):
+            return read_runs(db.conn, runs, cut_bytes, 0, cut_bytes) + rest
+    except StoreError:
+        pass  # what was cut off is damaged already
+    return None
 
 
 def discard(db: Database, entry_id: str, part: str) -> None:

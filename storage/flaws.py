@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
-from storage import database, first, flips, packed, packs, proving, recipes, views
+from storage import chains, database, first, flips, packed, packs, proving, recipes
 from storage.errors import StoreError
 from storage.recipes import Run, Step
 
@@ -133,10 +133,10 @@ def _concerned(conn: sqlite3.Connection, damaged: list[range]) -> list[tuple[str
     found: list[set[str]] = [set() for _ in damaged]
     for digest in proving.digests(conn):
         try:
-            known = views.runs_of(conn, digest)
+            known = chains.runs_of(conn, digest)
         except StoreError:
             continue
-        runs = known[1] if known else []
+        runs = known.runs if known else []
         for numbers, entry_ids in zip(damaged, found, strict=True):
             if len(entry_ids) < _NAMED and any(
                 first < numbers.stop and first + count > numbers.start for first, count in runs
@@ -153,7 +153,7 @@ def _recipe_flaws(conn: sqlite3.Connection) -> Iterator[Flaw]:
         for last, digest, base, recipe in rows:
             if flips.is_sound(recipe, base or 0):
                 continue
-            mended = views.mended(conn, last)
+            mended = chains.mended(conn, last)
             if mended:
                 place, sound = mended
                 yield Flaw(
@@ -166,8 +166,8 @@ def _recipe_flaws(conn: sqlite3.Connection) -> Iterator[Flaw]:
 def _head_flaw(conn: sqlite3.Connection, digest: bytes, missing: set[bytes]) -> Iterator[Flaw]:
     """A size or a digest that is not that of the bytes, which are sound."""
     try:
-        known = views.runs_of(conn, digest)
-        found, size_bytes = views.proof(conn, known[1]) if known else (b"", 0)
+        known = chains.runs_of(conn, digest)
+        found, size_bytes = chains.proof(conn, known) if known else (b"", 0)
     except StoreError:
         return
     if found == digest or found in missing:
@@ -270,7 +270,7 @@ def _count(conn: sqlite3.Connection, begin: int, stop: int) -> tuple[list[int], 
 def _all_runs(conn: sqlite3.Connection) -> Iterator[list[Run] | None]:
     """Of whatever holds chunks, those that it names itself; None if they cannot be read."""
     for base, recipe in conn.execute("select base, recipe from bodies"):
-        yield _own(lambda: views.unsealed(base, recipe))  # noqa: B023 - called at once
+        yield _own(lambda: chains.unsealed(base, recipe))  # noqa: B023 - called at once
     for (runs,) in conn.execute(
         """
         select runs from pieces where runs is not null

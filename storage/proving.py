@@ -4,12 +4,14 @@ Whether every body is what it was stored as.
 What costs nothing, or can be mended, is in `flaws`.
 """
 
+import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 
-from storage import first, packs, views
+from storage import first, packs, recoding, views
 from storage.errors import NotFound, StoreError
 
 
@@ -37,6 +39,22 @@ def file_faults(conn: sqlite3.Connection, most: int) -> list[str]:
     """What SQLite says of its file, tables against indexes included."""
     rows = conn.execute(f"pragma integrity_check({most})").fetchall()
     return [fault for (fault,) in rows if fault != "ok"]
+
+
+def foreign_codings(conn: sqlite3.Connection) -> dict[str, int]:
+    """
+    By library: bodies stored decoded that were coded by another one than that of today.
+
+    They can be read as long as today's codes them alike; `verify` knows.
+    """
+    found: Counter[str] = Counter()
+    for (coding,) in conn.execute(
+        "select coding from bodies where coding is not null and uses > 0"
+    ):
+        with contextlib.suppress(StoreError):
+            found[recoding.unpack(coding).library] += 1
+    del found[recoding.library()]
+    return found
 
 
 def _listed(conn: sqlite3.Connection) -> Iterator[bytes]:

@@ -2,17 +2,16 @@
 Reading bodies: recipe, chunks, packs, and the proof that the bytes are those that were stored.
 """
 
-import contextlib
 import hashlib
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from typing import NamedTuple
 
-from storage import blocks, database, first, flips, packs, pieces, recipes
+from storage import blocks, database, first, packs, pieces, recipes, recoding
+from storage.chains import Found, runs_of
 from storage.errors import NotFound, StoreError
-from storage.recipes import Run, Step, Stretch
+from storage.recipes import Run, Stretch
 
 PIECE_BYTES = 256 << 10  # of a stream
 
@@ -95,8 +94,10 @@ def proved_by(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> 
     found = runs_of(conn, digest)
     if found is None:
         return _first_view(conn, digest)
-    size_bytes, runs = found
-    layout = _Layout(reader, runs, size_bytes)
+    if found.coding:
+        return _coded_view(conn, digest, found, reader)
+    size_bytes = found.size_bytes
+    layout = _Layout(reader, found.runs, size_bytes)
 
     def read(start: int, stop: int) -> list[bytes]:
         # Bytes of a deleted body may be in memory for some time.
@@ -108,6 +109,31 @@ def proved_by(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> 
             raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
 
     return BodyView(size_bytes, digest, read, layout.stretch)
+
+
+def _coded_view(
+    conn: sqlite3.Connection, digest: bytes, found: Found, reader: packs.Reader
+) -> BodyView:
+    """Of a body that is coded again as it is read; it is short enough to be held."""
+    coding = found.coding
+    assert coding is not None
+    layout = _Layout(reader, found.runs, coding.plain_bytes)
+    kept: list[bytes] = []
+
+    def read(start: int, stop: int) -> list[bytes]:
+        if not _exists(conn, digest):
+            raise NotFound(f"body {digest.hex()} was deleted")
+        try:
+            if not kept:
+                coded = recoding.again(coding, b"".join(layout.read(0, coding.plain_bytes)))
+                if hashlib.sha256(coded).digest() != digest:
+                    raise recoding.failure(coding)
+                kept.append(coded)
+        except StoreError as error:
+            raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
+        return [kept[0][start:stop]]
+
+    return BodyView(found.size_bytes, digest, read)
 
 
 def _first_view(conn: sqlite3.Connection, digest: bytes) -> BodyView:
@@ -208,120 +234,11 @@ class _Layout:
         return Stretch(skip_bytes, stop - start, runs)
 
 
-def runs_of(conn: sqlite3.Connection, digest: bytes) -> tuple[int, list[Run]] | None:
-    """Size and chunks of a body; None if there is none. Raises StoreError."""
-    links = _chain(conn, "digest = ? and uses > 0", digest)
-    if not links:
-        return None
-    try:
-        return links[0].size_bytes, _runs(links)
-    except ValueError as error:
-        found = _mended(conn, links)
-        if found:
-            return links[0].size_bytes, _runs(found.links)
-        raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
-
-
-class _Link(NamedTuple):
-    """A body, or a base behind it."""
-
-    digest: bytes
-    size_bytes: int
-    base: int | None
-    recipe: bytes  # sealed
-
-
-class _Mended(NamedTuple):
-    link: int  # index of the link that was damaged
-    place: int  # of the byte in its recipe
-    links: list[_Link]  # without the damage
-
-
-def _chain(conn: sqlite3.Connection, where: str, value: bytes | int) -> list[_Link]:
-    # One statement, so that no base is taken away between two.
-    rows = conn.execute(
-        f"""
-        with recursive chain (number, digest, size_bytes, base, recipe) as (
-            select 0, digest, size_bytes, base, recipe from bodies where {where}
-            union all
-            select number + 1, b.digest, b.size_bytes, b.base, b.recipe
-            from chain join bodies b on b.id = chain.base
-            where number < 1000
-        )
-        select digest, size_bytes, base, recipe from chain order by number
-        """,
-        [value],
-    )
-    return [_Link(*row) for row in rows]
-
-
-def _runs(links: Sequence[_Link]) -> list[Run]:
-    """Raises ValueError."""
-    steps = unsealed(links[0].base, links[0].recipe)
-    for link in links[1:]:
-        steps = recipes.rebase(steps, unsealed(link.base, link.recipe))
-    if any(is_copy for is_copy, _, _ in steps):
-        raise ValueError("the recipe of its base is missing")
-    return recipes.joined(recipes.own(steps))
-
-
-def steps_of(conn: sqlite3.Connection, body_id: int, base: int | None, recipe: bytes) -> list[Step]:
-    """The steps of this body alone, damage within one byte undone. Raises ValueError."""
-    try:
-        return unsealed(base, recipe)
-    except ValueError:
-        found = mended(conn, body_id)
-        if found is None:
-            raise
-        return unsealed(base, found[1])
-
-
-def mended(conn: sqlite3.Connection, body_id: int) -> tuple[int, bytes] | None:
-    """Which byte of the recipe of this body is damaged, and the recipe without that; else None."""
-    found = _mended(conn, _chain(conn, "id = ?", body_id))
-    return (found.place, found.links[0].recipe) if found and found.link == 0 else None
-
-
-def _mended(conn: sqlite3.Connection, links: list[_Link]) -> _Mended | None:
-    """Damage within one byte undone, which the digest of the body proves."""
-    wrong = [
-        index for index, link in enumerate(links) if not flips.is_sound(link.recipe, link.base or 0)
-    ]
-    if len(wrong) != 1:
-        return None
-    (index,) = wrong
-    link = links[index]
-    for place, proposed in flips.proposals(link.recipe, link.base or 0):
-        sound = [*links[:index], link._replace(recipe=proposed), *links[index + 1 :]]
-        with contextlib.suppress(ValueError, StoreError):
-            if proof(conn, _runs(sound))[0] == links[0].digest:
-                return _Mended(index, place, sound)
-    return None
-
-
-def proof(conn: sqlite3.Connection, runs: Sequence[Run]) -> tuple[bytes, int]:
-    """Digest and size of what these chunks give. Raises StoreError."""
-    reader = packs.Reader(conn)
-    whole, total = hashlib.sha256(), 0
-    for place, low, high, size_bytes in reader.segments(runs):
-        pack = reader.pack(place)
-        if pack is None:
-            raise packs.Moved("it was packed anew meanwhile")
-        whole.update(pack.span(low, high, 0, size_bytes))
-        total += size_bytes
-    return whole.digest(), total
-
-
-def sealed(base: int | None, steps: Sequence[Step]) -> bytes:
-    packed = recipes.pack(steps)
-    return packed + flips.seal(packed, base or 0)
-
-
-def unsealed(base: int | None, sealed: bytes) -> list[Step]:
-    """Raises ValueError."""
-    if not flips.is_sound(sealed, base or 0):
-        raise ValueError("its recipe has another checksum")
-    return recipes.unpack(sealed[:-4])
+def read_runs(
+    conn: sqlite3.Connection, runs: Sequence[Run], size_bytes: int, start: int, stop: int
+) -> bytes:
+    """Some of the bytes of these chunks, which have this size together. Raises StoreError."""
+    return b"".join(_Layout(packs.Reader(conn), runs, size_bytes).read(start, stop))
 
 
 def _exists(conn: sqlite3.Connection, digest: bytes) -> bool:
@@ -363,5 +280,5 @@ def piece_of(
         return [blocks.read(conn, piece.block)[start:stop]]
     if piece.runs:
         runs = recipes.own(recipes.unpack(piece.runs))
-        return _Layout(packs.Reader(conn), runs, piece.size_bytes).read(start, stop)
+        return [read_runs(conn, runs, piece.size_bytes, start, stop)]
     return [pieces.data(conn, entry_id, part, piece.number)[start:stop]]

@@ -1,11 +1,11 @@
 """A body whose bytes on the disk are not what they were."""
 
-from storage import database, packed, packs, views
+from storage import chains, database, packed, packs
 
 
 def first_chunk(db, digest):
     """One bit of the first chunk of a body, and nothing of the others in its pack."""
-    (number, _), *_ = views.runs_of(db.conn, digest)[1]
+    (number, _), *_ = chains.runs_of(db.conn, digest)[1]
     reader = packs.Reader(db.conn, packs.Cache())
     pack, index = reader.sound(number)
     plain = bytearray(pack.plain)

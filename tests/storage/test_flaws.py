@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from storage import bodies, database, flaws, packed, packs, proving, views
+from storage import bodies, chains, database, flaws, packed, packs, proving
 from storage.errors import StoreError
 from tests.storage.test_bodies import noise, sweep, text
 
@@ -77,7 +77,7 @@ class TestFrames:
         assert mending[1] == (frame, 1)
 
     def test_the_entries_concerned(self, db, contents):
-        (number, _), *_ = views.runs_of(db.conn, list(contents)[2])[1]
+        (number, _), *_ = chains.runs_of(db.conn, list(contents)[2])[1]
         number = packs.Reader(db.conn).place(number).first
         (frame,) = db.execute("select data from packed where first = ?", [number]).fetchone()
         db.execute("update packed set data = ? where first = ?", [flip(frame, 777), number])
