@@ -10,7 +10,7 @@ import re
 import sqlite3
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -40,13 +40,22 @@ class Source:
     """A quotes.Source: the request and the answer of one turn, read when they are needed."""
 
     def __init__(
-        self, conn: sqlite3.Connection, entry: Entry, from_ns: int | None, until_ns: int | None
+        self,
+        conn: sqlite3.Connection,
+        entry: Entry,
+        from_ns: int | None,
+        until_ns: int | None,
+        views: "Mapping[Side, views.BodyView] | None" = None,
     ) -> None:
-        """The moments bound the messages of a socket that belong to the turn."""
+        """
+        The moments bound the messages of a socket that belong to the turn; `views` are bodies of
+        the entry that were looked at already.
+        """
         self._conn = conn
         self._entry = entry
         self._from_ns = from_ns
         self._until_ns = until_ns
+        self._views = views or {}
         self._bodies: dict[Side, list[_Body]] = {}
 
     def quote(self, data: bytes, said: Sequence[Said], side: Side) -> bytes | None:
@@ -64,20 +73,23 @@ class Source:
     def _of(self, side: Side) -> "list[_Body]":
         found = self._bodies.get(side)
         if found is None:
-            digests = self._messages(side) if self._entry.kind == "websocket" else self._body(side)
-            seen = [views.view(self._conn, digest) for digest in digests]
+            is_socket = self._entry.kind == "websocket"
+            seen = self._messages(side) if is_socket else self._body(side)
             found = [_Body(view) for view in seen if view.size_bytes <= _MAX_BYTES]
             self._bodies[side] = found
         return found
 
-    def _body(self, side: Side) -> list[bytes]:
+    def _body(self, side: Side) -> "list[views.BodyView]":
+        view = self._views.get(side)
+        if view is not None and view.digest is not None:
+            return [view]
         entry = self._entry
         text = entry.request_decoded if side == "request" else entry.response_decoded
         body = text or (entry.request_body if side == "request" else entry.response_body)
-        return [body.digest] if body else []
+        return [views.view(self._conn, body.digest)] if body else []
 
-    def _messages(self, side: Side) -> list[bytes]:
-        """Digests of the longest ones that passed in the turn's time."""
+    def _messages(self, side: Side) -> "list[views.BodyView]":
+        """The longest ones that passed in the turn's time."""
         if self._from_ns is None:
             return []
         rows = self._conn.execute(
@@ -92,7 +104,8 @@ class Source:
             if its_side == side and size_bytes >= _MESSAGE_BYTES:
                 found.append((size_bytes, digest))
         rows.close()
-        return [digest for _, digest in sorted(found, reverse=True)[:_MOST_MESSAGES]]
+        longest = sorted(found, reverse=True)[:_MOST_MESSAGES]
+        return [views.view(self._conn, digest) for _, digest in longest]
 
     def _first(self) -> int:
         """Number of the first message at or behind the turn's beginning."""

@@ -43,9 +43,13 @@ def readable(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, **changes) if changes else entry
 
 
-def passed(conn: sqlite3.Connection, entry: Entry) -> Iterator[Passed]:
+def passed(
+    conn: sqlite3.Connection, entry: Entry, views: dict[Side, BodyView] | None = None
+) -> Iterator[Passed]:
     """
     All of an entry that is stored by now, also while it is open. Memory stays flat.
+
+    `views` gets the bodies that it is read from, but not those of a socket's messages.
 
     Of a body that is `cut_coded` the decoded text is given whole at the last moment of its clock,
     and an empty chunk at each moment before: nobody knows which text came when. Raises NotFound if
@@ -54,22 +58,27 @@ def passed(conn: sqlite3.Connection, entry: Entry) -> Iterator[Passed]:
     if entry.kind == "websocket":
         yield from _socket(conn, entry)
         return
-    sides = (_request(conn, entry), _response(conn, entry))
+    views = {} if views is None else views
+    sides = (_request(conn, entry, views), _response(conn, entry, views))
     yield from heapq.merge(*map(_forward, sides), key=lambda one: one.offset_ns)
 
 
-def _request(conn: sqlite3.Connection, entry: Entry) -> Iterator[Passed]:
+def _request(
+    conn: sqlite3.Connection, entry: Entry, views: dict[Side, BodyView]
+) -> Iterator[Passed]:
     done_ns = entry.timing.request_done_ns
-    yield from _body(conn, entry, "request", entry.request_decoded, done_ns or 0)
+    yield from _body(conn, entry, "request", entry.request_decoded, done_ns or 0, views)
     if done_ns is not None:
         yield Passed(what="ended", side="request", offset_ns=done_ns)
 
 
-def _response(conn: sqlite3.Connection, entry: Entry) -> Iterator[Passed]:
+def _response(
+    conn: sqlite3.Connection, entry: Entry, views: dict[Side, BodyView]
+) -> Iterator[Passed]:
     timing = entry.timing
     yield from _head(entry)
     first_ns = timing.first_byte_ns or timing.response_head_ns or 0
-    yield from _body(conn, entry, "response", entry.response_decoded, first_ns)
+    yield from _body(conn, entry, "response", entry.response_decoded, first_ns, views)
     if entry.outcome == "complete" and entry.status is not None:
         # The end of a body has no moment of its own in the tables: it is its last byte's.
         last_ns = timing.last_byte_ns or timing.response_head_ns or timing.closed_ns or 0
@@ -90,16 +99,23 @@ def _socket(conn: sqlite3.Connection, entry: Entry) -> Iterator[Passed]:
 
 
 def _body(
-    conn: sqlite3.Connection, entry: Entry, side: Side, text: Body | None, at_ns: int
+    conn: sqlite3.Connection,
+    entry: Entry,
+    side: Side,
+    text: Body | None,
+    at_ns: int,
+    views: dict[Side, BodyView],
 ) -> Iterator[Passed]:
     """A side's body; `at_ns` is the moment of one without a clock."""
+    view = traffic.body(conn, entry, side) if text is None else bodies.view(conn, text.digest)
+    views[side] = view
     if text is not None:
         for frame in _frames(conn, entry, side):
             at_ns = frame.offset_ns
             yield Passed(what="data", side=side, offset_ns=at_ns)
-        pieces = bodies.view(conn, text.digest).stream()
+        pieces = view.stream()
     else:
-        rest = _Pieces(traffic.body(conn, entry, side))
+        rest = _Pieces(view)
         for frame in _frames(conn, entry, side):
             at_ns = frame.offset_ns
             if data := rest.take(frame.size_bytes):

@@ -209,9 +209,15 @@ class _Layout:
         return found
 
     def stretch(self, start: int, stop: int) -> Stretch | None:
-        """None: it is packed anew meanwhile. Raises StoreError."""
-        if not self._ends and not self._look():
-            return None
+        """None: it is packed anew again and again. Raises StoreError."""
+        for _ in range(_TRIES):
+            found = self._stretch(start, stop) if self._ends or self._look() else None
+            if found is not None:
+                return found
+            self._ends = []
+        return None
+
+    def _stretch(self, start: int, stop: int) -> Stretch | None:
         runs: list[Run] = []
         skip_bytes = 0
         for index in range(bisect_right(self._ends, start), len(self._segments)):
@@ -221,7 +227,6 @@ class _Layout:
                 break
             pack = self._reader.pack(place)
             if pack is None:
-                self._ends = []
                 return None
             begin = pack.offsets[low] - at  # of the body, in the pack
             if at < start:

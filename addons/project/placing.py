@@ -94,7 +94,9 @@ class Placer:
     ) -> "_Put":
         known = chain.known(tables, links, turn.id)
         timing = decoded.turn.timing
-        source = Source(tables.db.conn, decoded.entry, timing.asked_ns, timing.ended_ns)
+        source = Source(
+            tables.db.conn, decoded.entry, timing.asked_ns, timing.ended_ns, decoded.views
+        )
         messages = {link.id: link.message for link in links}
         offset = decoded.entry.started_ns
         called_ns = iter([offset + at_ns for at_ns in decoded.called_ns])

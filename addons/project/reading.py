@@ -10,8 +10,9 @@ from addons.agents.contract import Agent, Call, Hints
 from addons.wire import driving
 from addons.wire.contract import AnswerHead, Head
 from storage import replay
+from storage.bodies import BodyView
 from storage.decoded import Change, Note, PartDone, ToolCallPart, Turn, TurnEnded
-from storage.records import Entry
+from storage.records import Entry, Side
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     agent: Agent
     hints: Hints
     called_ns: tuple[int, ...] = ()
+    views: dict[Side, BodyView] = {}  # the entry's bodies, where it was read from them
 
 
 class Gatherer:
@@ -80,11 +82,12 @@ def decode(conn: sqlite3.Connection, entry: Entry) -> list[Decoded]:
     if decoder is None or entry.kind == "tunnel":
         return []
     gatherer = Gatherer(head)
+    views: dict[Side, BodyView] = {}
     changes = driving.drive(
         decoder.open(head),
         driving.answer_of(entry),
-        replay.passed(conn, entry),
+        replay.passed(conn, entry, views),
         entry.timing.closed_ns,
     )
-    found = gatherer.take(entry, changes)
+    found = [msgspec.structs.replace(one, views=views) for one in gatherer.take(entry, changes)]
     return found if entry.outcome is not None else [one for one in found if one.turn.is_complete]

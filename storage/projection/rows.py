@@ -99,7 +99,9 @@ def pack(parts: tuple[Part, ...], source: Source | None = None, side: Side = "re
     if quoted is not None and len(quoted) <= len(data) // 4:
         return quoted
     plain = squeeze(data)
-    return quoted if quoted is not None and len(quoted) < len(plain) else plain
+    # Of an answer in pieces little is found; the request that sends it again has all of it.
+    most = len(plain) if side == "request" else len(plain) // 2
+    return quoted if quoted is not None and len(quoted) < most else plain
 
 
 def unpack(content: bytes, opener: quotes.Opener) -> tuple[Part, ...]:
