@@ -20,7 +20,7 @@ from storage.spool import Damage, Position, SpoolReader, SpoolRecord
 from storage.upkeep import Upkeep
 
 _PAUSE_S = 0.05  # to the next look when nothing was there
-_WORK_S = 0.012  # aim for a step without its commit, so that hardly one takes twice as long
+_WORK_S = 0.02  # aim for a step without its commit, so that hardly one takes twice as long
 _LEAST_BYTES = 64 << 10  # of a step
 _MOST_BYTES = 4 << 20
 _MOST_RECORDS = 2000
