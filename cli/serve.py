@@ -1,6 +1,7 @@
 """`wirescribe serve`: API and ingest alone."""
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from storage.processes import Announcement, Process
 
 if TYPE_CHECKING:
     from storage.retention import Limits
+
+_SWITCH_S = 0.001  # Python's own choice is 0.005
 
 
 @click.command()
@@ -47,6 +50,9 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
         version=version.current(),
     )
     asked.check()
+    # The loop answers beside a thread that computes. Each time it has let the interpreter go, in a
+    # query or a wait, it gets it back after this time at the latest, and an answer does so often.
+    sys.setswitchinterval(_SWITCH_S)
     feed = Feed(idle_minutes=settings.live.idle_minutes)
     background = Background(datadir, feed)
     store = Store.open(
