@@ -21,7 +21,7 @@ _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
 _LEVELS = (3, 6, 12, 12)  # of zstd, by stage
 
 _POOL_BYTES = 64 << 10
-_VACUUM_PAGES = 512  # given back with each pack
+_VACUUM_PAGES = 256  # given back with each pack
 _COUNTED_PACKS = 64  # in memory at once
 _SHORT_BYTES = PACK_BYTES // 2  # a repacked pack that is joined with what comes behind it
 _MOST_NUMBERS = 4096  # that a joined pack spans: what is gone counts too

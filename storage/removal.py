@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from storage import bodies, database, scrubbing
 from storage.projection import keeping
 
-_VACUUM_PAGES = 256
+_VACUUM_PAGES = 128
 
 # Rows that hang on an entry and hold no bodies, some of them at a time.
 _HANGING = (

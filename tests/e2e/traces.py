@@ -19,7 +19,7 @@ from storage import heads, packed, packs
 Needles = Iterable[bytes]
 
 _PRINT_BYTES = 20
-_STEP_BYTES = 500  # so that each page of 1 KB that held some of a value is found
+_STEP_BYTES = 1000  # so that each page of 2 KB that held some of a value is found
 
 
 def found(folder: Path, needles: Needles) -> list[str]:
