@@ -3,6 +3,10 @@
 UV = ./bootstrap.sh
 RUN = $(UV) run --frozen
 
+# Where the environment forbids Python to keep what it compiled (containers do), each of the many
+# processes of a test would compile all of it again: some seconds for every start.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help run test test-long test-fuzz test-browser test-agents check format wheel
 
 help:  ## What can be made
