@@ -23,6 +23,9 @@ def proxy(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
     """Run the proxy alone: what it spools is read by a later server."""
     import asyncio
 
+    from addons.sparing import spare_unused_addons
+
+    spare_unused_addons()
     datadir.prepare()
     settings = supervised.receive() if is_supervised else load(datadir, flags, os.environ)
     if not is_supervised:

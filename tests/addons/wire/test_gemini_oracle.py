@@ -5,22 +5,26 @@ The SDK hands out chunks and keeps them apart; what is compared is their sum: te
 runs, calls, finish reason, and the counts of the last chunk.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import pytest
-from google import genai
-from google.genai import errors, types
 
 from addons.wire.gemini import DECODER
 from storage.decoded import Answer, TextPart, ThinkingPart, ToolCallPart
 from tests.addons.wire import feeding
 from tests.addons.wire.feeding import Exchange
 from tests.addons.wire.geminidata import CALL, MODEL, SECOND_CALL, TURN, chunk, plain, streamed
+
+if TYPE_CHECKING:  # the SDK takes seconds to import: only where it is used
+    from google import genai
+    from google.genai import types
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -42,6 +46,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[genai.Client]:
+    from google import genai
+    from google.genai import types
+
     server = HTTPServer(("127.0.0.1", 0), _Handler)
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -60,9 +67,8 @@ def client() -> Iterator[genai.Client]:
 
 def theirs(responses: list[types.GenerateContentResponse]) -> list[tuple[str, object]]:
     """The first candidate's parts, texts of one kind that follow each other joined."""
-    parts = [
-        part for each in responses for part in (_candidate(each).content or _EMPTY).parts or ()
-    ]
+    contents = [content for each in responses if (content := _candidate(each).content)]
+    parts = [part for content in contents for part in content.parts or ()]
     told = [_told(part) for part in parts]
     found: list[tuple[str, object]] = []
     for kind, run in itertools.groupby(
@@ -74,9 +80,6 @@ def theirs(responses: list[types.GenerateContentResponse]) -> list[tuple[str, ob
         else:
             found.append((kind, "".join(map(str, values))))
     return found
-
-
-_EMPTY = types.Content(parts=[])
 
 
 def _candidate(response: types.GenerateContentResponse) -> types.Candidate:
@@ -146,6 +149,8 @@ def test_a_stream(client: genai.Client, name: str) -> None:
 
 
 def test_a_plain_answer_and_what_the_sdk_asks(client: genai.Client) -> None:
+    from google.genai import types
+
     answer = plain(chunk({"text": "t", "thought": True}, {"text": "a"}, CALL, finishReason="STOP"))
     _Handler.answer = answer
     config = types.GenerateContentConfig(
@@ -187,6 +192,8 @@ def test_a_plain_answer_and_what_the_sdk_asks(client: genai.Client) -> None:
 
 
 def test_counts_and_errors(client: genai.Client) -> None:
+    from google.genai import errors
+
     _Handler.answer = plain({"totalTokens": 31}, path=f"{MODEL}:countTokens")
     counted = client.models.count_tokens(model="gemini-3.1-pro-preview", contents="Hello")
     turn = feeding.turn(DECODER, _Handler.answer)
