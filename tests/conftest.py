@@ -4,9 +4,28 @@ import os
 import signal
 
 import pytest
+from httpx import _config as httpx_defaults
+from websockets.asyncio.client import connect as connect_async
+from websockets.sync.client import connect
 
 # What waits for processes and sockets begins, so that no worker is left alone with it at the end.
 _SLOW_FIRST = ("tests/e2e/", "tests/cli/", "tests/api/", "tests/har/")
+
+
+# What a test waits for comes on the slowest machine within this; only a hang reaches it.
+PATIENCE_S = 60
+
+
+def be_patient():
+    """httpx gives up after 5 seconds by itself, websockets after 10 and 20."""
+    for step in ("connect", "read", "write", "pool"):
+        setattr(httpx_defaults.DEFAULT_TIMEOUT_CONFIG, step, float(PATIENCE_S))
+    for defaults in (connect.__kwdefaults__, connect_async.__init__.__kwdefaults__):
+        assert {"open_timeout", "ping_timeout"} <= defaults.keys()
+        defaults.update(open_timeout=PATIENCE_S, ping_timeout=PATIENCE_S)
+
+
+be_patient()
 
 
 def pytest_configure():

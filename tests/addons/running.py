@@ -28,7 +28,7 @@ from storage.records import (
     ResponseHead,
 )
 
-PATIENCE_S = 20
+PATIENCE_S = 60  # only a hang reaches it
 _TYPES = {
     "open": EntryOpened,
     "response": ResponseHead,
@@ -205,7 +205,8 @@ def running(folder, *, upstreams=None, **settings):
     datadir = DataDir(folder / "data").prepare()
     rules = tuple(upstream.to(host, url) for host, url in (upstreams or {}).items())
     settings.setdefault("limits", DiskLimits(min_free_bytes=0, max_spool_bytes=0))
-    proxy = Running(datadir, port=0, upstreams=rules, drain_s=5, **settings).start()
+    settings.setdefault("drain_s", 20)
+    proxy = Running(datadir, port=0, upstreams=rules, **settings).start()
     try:
         yield proxy
     finally:

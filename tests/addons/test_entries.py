@@ -2,13 +2,14 @@
 
 import base64
 import threading
+import time
 
 import httpx
 import pytest
 from websockets.sync.client import connect
 
 from addons.entries import Entries
-from tests.addons.running import running
+from tests.addons.running import PATIENCE_S, running
 from tests.addons.test_recorder import HOST, Gate, client, tunnelled
 from tests.guarded_tls import guarded
 
@@ -31,9 +32,28 @@ def sessions(proxy, count):
     return [entry.opened.session for entry in entries]
 
 
+@pytest.fixture(autouse=True)
+def looks(monkeypatch):
+    """A mark for each look at the control file that the proxy of a test brought to its end."""
+    look_again, _looks[:] = Entries.look_again, []
+
+    def look(self):
+        look_again(self)
+        _looks.append(True)
+
+    monkeypatch.setattr(Entries, "look_again", look)
+
+
+_looks = []
+
+
 def settle(proxy):
     """After this, what the proxy was told before is in force for open streams as well."""
-    threading.Event().wait(0.6)
+    enough = len(_looks) + 2  # the next one may have begun before
+    end = time.monotonic() + PATIENCE_S
+    while len(_looks) < enough:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 # --- at the head ---------------------------------------------------------------------------------

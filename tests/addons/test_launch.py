@@ -148,7 +148,7 @@ def test_stream_that_outlives_the_limit_is_cut_and_said_so(tmp_path, provider):
 def test_idle_socket_does_not_hold_up_the_end_and_ends_as_cut(tmp_path, provider, monkeypatch):
     monkeypatch.setattr(launch, "BUSY_S", 0.1)
     with (
-        running(tmp_path, upstreams={HOST: provider.url}) as proxy,
+        running(tmp_path, upstreams={HOST: provider.url}, drain_s=600) as proxy,
         connect(
             f"wss://{HOST}/raw/websocket",
             sock=tunnelled(proxy, tls=False),
@@ -157,10 +157,8 @@ def test_idle_socket_does_not_hold_up_the_end_and_ends_as_cut(tmp_path, provider
     ):
         agent.send("hello")
         agent.recv()
-        started = time.monotonic()
         proxy.ask_to_stop()
-        proxy.join()
-        assert time.monotonic() - started < 4  # the limit is 5
+        proxy.join()  # is not as patient as the proxy would be with something busy
     (entry,) = proxy.entries()
     assert entry.outcome == "proxy_killed"
     assert entry.texts == [(True, "hello"), (False, "hello")]
@@ -260,12 +258,16 @@ def test_kill_9_leaves_what_the_client_had_a_second_before(tmp_path, provider):
 
     thread = threading.Thread(target=read)
     thread.start()
-    wait_for(lambda: received and received[-1][0] - received[0][0] > 2)
+
+    def had_before(moment):
+        return max((data for at, data in received if at < moment), key=len, default=b"")
+
+    wait_for(lambda: len(had_before(time.monotonic() - 1)) > 1000)
     killed = time.monotonic()
     assert proxy.end(signal.SIGKILL) == -signal.SIGKILL
     thread.join(PATIENCE_S)
     (entry,) = [entry for entry in read_spool(proxy.datadir) if entry.opened]
-    had = max((data for at, data in received if at < killed - 1), key=len)
+    had = had_before(killed - 1)
     assert entry.body("response").startswith(had)
     assert len(had) > 1000
     assert received[-1][1].startswith(entry.body("response")[: len(received[-1][1])])

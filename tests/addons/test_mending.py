@@ -17,7 +17,7 @@ def proxy(tmp_path, provider):
 def test_trailers_of_an_answer_are_dropped_and_the_body_is_whole(proxy):
     with client(proxy) as agent:
         for _ in range(3):
-            answer = agent.get(f"https://{HOST}/raw/trailers", timeout=10)
+            answer = agent.get(f"https://{HOST}/raw/trailers", timeout=60)
             assert answer.status_code == 200
     entries = proxy.wait(lambda found: len(found) == 3 and all(entry.closed for entry in found))
     assert {entry.outcome for entry in entries} == {"complete"}
@@ -42,7 +42,7 @@ def test_trailers_of_a_request_are_dropped_and_the_body_is_whole(proxy, provider
 def test_early_hints_do_not_swallow_the_answer(proxy):
     with client(proxy) as agent:
         for _ in range(3):
-            assert agent.get(f"https://{HOST}/raw/hints", timeout=10).status_code == 200
+            assert agent.get(f"https://{HOST}/raw/hints", timeout=60).status_code == 200
     entries = proxy.wait(lambda found: len(found) == 3 and all(entry.closed for entry in found))
     assert {entry.answered.status for entry in entries} == {200}
 
@@ -60,7 +60,7 @@ def test_early_hints_in_pieces(proxy, provider, split):
 
     provider.handle("/hints", handler)
     with client(proxy) as agent:
-        assert agent.get(f"https://{HOST}/hints", timeout=10).content == b"done"
+        assert agent.get(f"https://{HOST}/hints", timeout=60).content == b"done"
 
 
 def test_expect_100_continue_is_answered(proxy, provider):

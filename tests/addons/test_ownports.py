@@ -1,13 +1,14 @@
 """Nobody reaches Wirescribe's own ports through the proxy (trust.md T7)."""
 
 import socket
+import time
 
 import httpx
 import pytest
 
 from addons import ownports
 from storage.processes import Announcement, Process
-from tests.addons.running import running
+from tests.addons.running import PATIENCE_S, running
 
 
 @pytest.mark.parametrize(
@@ -64,12 +65,10 @@ def asked(proxy, head):
 def ports_known(proxy, server):
     """The proxy looks once a second who runs beside it."""
     probe = f"CONNECT 127.0.0.1:{server} HTTP/1.1\r\n\r\n"
-    for _ in range(50):
-        if b" 403 " in asked(proxy, probe):
-            return
-        socket.socket().close()
-        __import__("time").sleep(0.1)
-    raise AssertionError("the port is not refused")
+    end = time.monotonic() + PATIENCE_S
+    while b" 403 " not in asked(proxy, probe):
+        assert time.monotonic() < end, "the port is not refused"
+        time.sleep(0.05)
 
 
 def test_every_alias_is_refused(proxy, server):
@@ -99,11 +98,14 @@ def test_name_that_leads_here_is_refused(proxy, server, monkeypatch):
 
 def test_refusal_is_on_record(proxy, server):
     ports_known(proxy, server)
-    before = len(proxy.entries())
     asked(proxy, f"GET http://127.0.0.1:{server}/api HTTP/1.1\r\nHost: x\r\n\r\n")
-    entries = proxy.wait(lambda found: len(found) > before and found[-1].closed)
-    assert entries[-1].outcome == "refused"
-    assert entries[-1].answered.status == 403
+
+    def of_get(entries):
+        return [one for one in entries if one.opened.method == "GET" and one.closed]
+
+    (entry,) = of_get(proxy.wait(of_get))
+    assert entry.outcome == "refused"
+    assert entry.answered.status == 403
 
 
 def test_other_ports_of_this_machine_stay_reachable(proxy, provider):

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import h2.connection
 import h2.events
@@ -178,8 +179,6 @@ def test_provider_that_cannot_be_verified_gets_nothing(tmp_path, certificate_for
         assert answer.status_code == 502
         assert provider.requests == []
         entry = proxy.one()
-        # The provider's loop must have seen the end of the handshake before it is closed.
-        threading.Event().wait(0.3)
     assert entry.outcome == "tls_failed"
     assert "ertificate" in entry.closed.error
 
@@ -260,12 +259,13 @@ def test_chunks_have_the_time_at_which_they_came(proxy, provider):
         await reply.end()
 
     provider.handle("/slow", handler)
-    with client(proxy) as agent:
-        agent.get(f"https://{HOST}/slow")
+    with client(proxy) as agent, agent.stream("GET", f"https://{HOST}/slow") as answer:
+        had_ns = [time.monotonic_ns() for _ in answer.iter_raw()]
     entry = proxy.one()
     (_, _, first), (_, _, second) = entry.chunks["response"]
-    sent = provider.requests[0].reply_chunks
-    assert abs((second - first) - (sent[1].at_ns - sent[0].at_ns)) < 0.1e9
+    # Each came after it was sent and before the client had it: so much apart, whatever the load.
+    sent_ns = [chunk.at_ns for chunk in provider.requests[0].reply_chunks]
+    assert sent_ns[1] - had_ns[0] <= second - first <= had_ns[1] - sent_ns[0]
     numbers = [number for *_, number in entry.records]
     assert numbers == list(range(len(numbers)))
 

@@ -153,7 +153,14 @@ def test_tunnel_belongs_to_the_session_of_its_tag_and_stops_with_it(proxy):
 
     session = "01990000-0000-7000-8000-000000000001"
     proxy.control(sessions={session: (True, "w")})
-    server = Server(lambda connection: until(connection, b"end"))
+    passed = threading.Event()
+
+    def serve(connection):
+        until(connection, b"12345")
+        passed.set()
+        until(connection, b"end")
+
+    server = Server(serve)
     raw = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
     tag = base64.b64encode(f"{session}:w".encode()).decode()
     raw.sendall(
@@ -162,6 +169,7 @@ def test_tunnel_belongs_to_the_session_of_its_tag_and_stops_with_it(proxy):
     )
     until(raw, b"\r\n\r\n")
     raw.sendall(b"12345")
+    assert passed.wait(20)
     proxy.wait(lambda found: found)
     proxy.control(sessions={session: (False, "w")})
     entry = proxy.one()

@@ -47,12 +47,12 @@ def serving(app, host="127.0.0.1"):
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(60)
         (bound, port) = places[0]
         yield f"http://[{bound}]:{port}" if ":" in bound else f"http://{bound}:{port}"
     finally:
         server.stop()
-        thread.join(20)
+        thread.join(60)
     assert not thread.is_alive()
 
 

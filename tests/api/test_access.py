@@ -49,7 +49,7 @@ def test_who_leaves_in_the_middle_ends_the_stream(access):
         await stream.aclose()
 
     asyncio.run(run())
-    assert ended.wait(10)
+    assert ended.wait(60)
 
 
 def test_a_fault_in_a_stream_is_raised_where_it_is_read(access):
@@ -66,7 +66,7 @@ def test_a_fault_in_a_stream_is_raised_where_it_is_read(access):
 
 def test_a_mutation_outlives_the_caller_even_while_it_waits(access, store):
     go_on = threading.Event()
-    before = store.call(lambda db: go_on.wait(10))
+    before = store.call(lambda db: go_on.wait(60))
 
     async def run():
         waiting = store.call(lambda db: db.execute("create table made_anyway (x)") and None)

@@ -285,7 +285,7 @@ def raw(server, text):
     url = httpx.URL(server.base_url)
     with socket.create_connection((url.host, url.port)) as conn:
         conn.sendall(text.replace("PORT", str(url.port)).encode("latin-1"))
-        conn.settimeout(10)
+        conn.settimeout(60)
         return conn.makefile("rb").readline().decode("latin-1")
 
 

@@ -12,6 +12,7 @@ from api.settings import ApiSettings
 from storage.datadir import DataDir
 from storage.store import Store
 from tests.api.conftest import serving
+from tests.cli.running import PATIENCE_S
 
 
 @pytest.fixture
@@ -96,10 +97,12 @@ def test_only_of_one_session(store, tail):
 
 def test_the_end_of_the_server_is_said(place, store):
     def stop():
+        end = time.monotonic() + PATIENCE_S
         while not store.feed._subscriptions:
+            assert time.monotonic() < end
             time.sleep(0.001)
         (one,) = store.feed._subscriptions
-        asyncio.run_coroutine_threadsafe(store.feed.release(), one.loop).result(20)
+        asyncio.run_coroutine_threadsafe(store.feed.release(), one.loop).result(PATIENCE_S)
 
     with serving(create_app(store, ApiSettings(version="0.1.0"))) as url:
         stopping = threading.Thread(target=stop)

@@ -2,7 +2,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import msgspec
 import pytest
@@ -44,13 +43,11 @@ def test_there_is_one_up_for_a_data_dir(lived_in):
 
 @pytest.mark.parametrize("option", ["--port", "--proxy-port"])
 def test_a_port_in_use_is_an_error_that_names_it(place, model, option):
-    started = time.monotonic()
     done = place.wirescribe("up", option, str(model.server_port))
     assert done.returncode == 1
     assert f"port {model.server_port} of 127.0.0.1 cannot be used" in done.stderr
     assert f"choose another with {option}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert time.monotonic() - started < PATIENCE_S
     assert place.processes() == {}
 
 

@@ -80,7 +80,7 @@ class TestCreate:
             """
             import sys, time, pathlib, sqlite3
             from storage import database
-            for _ in range(100):
+            for _ in range(600):
                 try:
                     database.create(pathlib.Path(sys.argv[1])).close()
                 except sqlite3.OperationalError as error:

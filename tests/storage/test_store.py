@@ -4,6 +4,7 @@ import logging
 import random
 import sqlite3
 import threading
+import time
 from concurrent.futures import wait
 
 import pytest
@@ -14,7 +15,7 @@ from storage.datadir import DataDir
 from storage.errors import Busy, NotFound, StoreError
 from storage.store import Store
 
-SECONDS = 30
+SECONDS = 60
 
 
 def entomb(db, name, *, fail=None):
@@ -222,6 +223,8 @@ class TestBackground:
             assert caplog.records[0].exc_info is not None
 
             steps.fail = None
+            while steps.ran.acquire(blocking=False):  # of those that failed
+                pass
             steps.wait(2)
             assert store.degraded is None
 
@@ -247,15 +250,14 @@ class TestLockedByAnotherProcess:
     def test_a_call_waits_and_readers_do_not(self, datadir, other):
         with Store.open(datadir) as store:
             other.execute("begin exclusive")
-            release = threading.Timer(2.5, lambda: other.execute("commit"))
-            release.start()
 
             future = store.call(entomb, "a")
 
             assert tombs(store) == []
+            time.sleep(2.5)  # longer than SQLite waits by itself
             assert not future.done()
+            other.execute("commit")
             assert future.result(SECONDS) == "a"
-            release.join()
 
     def test_in_the_end_it_fails_and_says_why(self, datadir, other):
         with Store.open(datadir, patience_s=0.0) as store:
@@ -383,9 +385,8 @@ class TestControlFile:
 
         datadir.control.rmdir()
         store.call(lambda db: None).result(SECONDS)
-        for _ in range(300):
-            if store.degraded is None:
-                break
-            threading.Event().wait(0.05)
-        assert store.degraded is None
+        end = time.monotonic() + SECONDS
+        while store.degraded is not None:
+            assert time.monotonic() < end
+            time.sleep(0.02)
         assert len(told(datadir).sessions) == 1

@@ -19,7 +19,9 @@ def store(datadir):
 
 
 def wait_for(found):
+    end = time.monotonic() + 60
     while not (result := found()):
+        assert time.monotonic() < end
         time.sleep(0.005)
     return result
 

@@ -29,7 +29,7 @@ def api(place):
     with Store.open(place, background=Ingest(place).step) as store:
         importer = Importer(store, lambda: Redactor(place.hmac_key()))
         app = create_app(store, ApiSettings(version="0.1.0"), importer)
-        with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+        with serving(app) as url, httpx.Client(base_url=url, timeout=60) as client:
             yield client
 
 

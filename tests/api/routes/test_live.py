@@ -44,14 +44,14 @@ def ws(store, server):
 
 
 def received(client, count):
-    return [msgspec.json.decode(client.recv(timeout=10)) for _ in range(count)]
+    return [msgspec.json.decode(client.recv(timeout=60)) for _ in range(count)]
 
 
 def ended(client):
     """The code and reason that the server closed with, once all before was read."""
     try:
         while True:
-            client.recv(timeout=20)
+            client.recv(timeout=60)
     except websockets.exceptions.ConnectionClosed as closed:
         return closed.rcvd.code, closed.rcvd.reason
 
@@ -117,7 +117,7 @@ def test_a_slow_consumer_is_let_go_and_told_why(monkeypatch, store, ws):
 
 
 def test_pings_are_answered(store, ws):
-    assert ws().ping().wait(10)
+    assert ws().ping().wait(60)
 
 
 def test_a_page_of_another_site_cannot_listen(store, server, ws):
