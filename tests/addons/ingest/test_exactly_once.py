@@ -36,8 +36,11 @@ def template(tmp_path_factory):
 
 
 def fresh(template, tmp_path_factory):
-    root = tmp_path_factory.mktemp("run") / "data"
-    shutil.copytree(template.root, root)
+    return copied(template, tmp_path_factory.mktemp("run") / "data")
+
+
+def copied(datadir, root):
+    shutil.copytree(datadir.root, root)
     return DataDir(root)
 
 
@@ -219,7 +222,8 @@ def eventful():
     """Records with something of everything, some of it wrong."""
     log = Records()
     whole = log.entry(None)
-    whole.exchange(response=(random.Random(2).randbytes(300_000), b"y" * 1000))
+    # More than is gathered before chunks are written, so that a body fails in its middle as well.
+    whole.exchange(response=(random.Random(2).randbytes(100_000), b"y" * 1000))
     socket = log.entry(KNOWN, kind="websocket").response(101).message(b"hello")
     socket.message(b"one", final=False).cut().message(b"two")
     log.gap()
@@ -235,11 +239,12 @@ def eventful():
 def test_a_failure_at_any_statement_changes_nothing(template, tmp_path_factory, before):
     records = eventful()
     expected = undisturbed(template, tmp_path_factory, records)
+    logged = fresh(template, tmp_path_factory)
+    log_of(logged, records).end()
     position, failed = 0, True
     while failed:
         position += 1
-        datadir = fresh(template, tmp_path_factory)
-        log_of(datadir, records).end()
+        datadir = copied(logged, logged.root.with_name(str(position)))
         with opened(datadir) as db:
             real = db.conn
             db.conn = failing = Failing(real, position, before=before)
