@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from httpx import _config as httpx_defaults
+from hypothesis import HealthCheck, settings
 from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
@@ -28,7 +29,16 @@ def be_patient():
 be_patient()
 
 
-def pytest_configure():
+def pytest_configure(config):
+    # No example fails for the time it took. Every run has the same examples; only `make test-fuzz`
+    # looks for new ones.
+    settings.register_profile(
+        "ours",
+        deadline=None,
+        derandomize=config.option.markexpr != "fuzz",
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("ours")
     # A shell starts its background jobs with SIGINT ignored, which all that they start inherits:
     # then no test could interrupt anything.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -54,7 +54,7 @@ PIECES = {
 }
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", PIECES)
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
 def test_long_texts_take_time_in_proportion(agent, kind):

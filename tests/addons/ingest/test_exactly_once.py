@@ -117,7 +117,9 @@ def logs(draw):
 
 @given(records=logs(), data=st.data())
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_a_server_that_ends_between_any_records_doubles_and_loses_nothing(
     template, tmp_path_factory, records, data
@@ -159,7 +161,9 @@ def test_a_step_that_takes_too_long_stops_and_goes_on_there(
 
 @given(records=logs(), others=logs(), data=st.data())
 @settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_the_order_of_writers_does_not_matter(template, tmp_path_factory, records, others, data):
     found = []
