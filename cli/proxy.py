@@ -23,9 +23,6 @@ def proxy(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
     """Run the proxy alone: what it spools is read by a later server."""
     import asyncio
 
-    from addons.sparing import spare_unused_addons
-
-    spare_unused_addons()
     datadir.prepare()
     settings = supervised.receive() if is_supervised else load(datadir, flags, os.environ)
     if not is_supervised:
@@ -34,6 +31,9 @@ def proxy(datadir: DataDir, is_supervised: bool, **flags: Any) -> None:
 
 
 async def _proxy(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None:
+    from addons.sparing import spare_unused_addons
+
+    spare_unused_addons()
     from addons import launch
 
     def started(host: str, port: int) -> None:

@@ -14,7 +14,7 @@ from tests.cli.running import AGENT, ANSWER, PATIENCE_S
 
 
 def sessions(place):
-    done = place.wirescribe("sessions", "list", "--json")
+    done = place.here("sessions", "list", "--json")
     return msgspec.json.decode(done.stdout)["sessions"]
 
 
@@ -27,7 +27,7 @@ def run(place, *arguments, **options):
 
 
 def entries(place, session):
-    done = place.wirescribe("traffic", "list", "--session", session["id"], "--json")
+    done = place.here("traffic", "list", "--session", session["id"], "--json")
     return msgspec.json.decode(done.stdout)["entries"]
 
 
@@ -70,7 +70,7 @@ def test_two_at_once_land_in_two_sessions(lived_in):
 
 
 def test_a_session_that_is_there_may_be_chosen(lived_in):
-    lived_in.wirescribe("sessions", "create", "chosen")
+    lived_in.here("sessions", "create", "chosen")
     first = run(lived_in, "--session", "chosen", "--", *AGENT, "call")
     assert "'chosen' was not recording, now it is" in first.stderr
     assert "chosen: 1 entry" in first.stderr

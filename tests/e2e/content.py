@@ -34,13 +34,25 @@ async def answer(request, reply):
 
 
 async def events(request, reply):
-    """As many events as the body asks for, `mark,count,pause_ms`, one every few milliseconds."""
+    """
+    As many events as the body asks for, `mark,count,pause_ms`, one every few milliseconds; then on
+    and on while the mark is in `streaming`.
+    """
     mark, count, pause_ms = (await request.read()).decode().split(",")[:3]
     await reply.head(200, [("content-type", "text/event-stream")])
-    for number in range(int(count)):
-        await reply.sse(f"{mark} {number} {seeded(60, f'{mark}{number}').hex()}")
+    for number in itertools.count():
+        if number >= int(count) and mark not in streaming:
+            break
+        await reply.sse(event(mark, number))
         await asyncio.sleep(int(pause_ms) / 1000)
     await reply.end()
+
+
+def event(mark, number):
+    return f"{mark} {number} {seeded(60, f'{mark}{number}').hex()}"
+
+
+streaming: set[str] = set()
 
 
 def new_mark():

@@ -83,12 +83,15 @@ def test_the_databases_disk_is_full_for_a_while(stack, provider):
     assert health(stack)["status"] == "ok"
 
 
+# Until it is told that the traffic is through, and then for a while yet: ten seconds at least.
 LOCKER = """
 import sqlite3, sys, time
 conn = sqlite3.connect(sys.argv[1], isolation_level=None)
 conn.execute("begin exclusive")
+until = time.monotonic() + 10
 print("locked", flush=True)
-time.sleep(10)
+sys.stdin.read()
+time.sleep(max(2, until - time.monotonic()))
 conn.execute("rollback")
 """
 
@@ -96,19 +99,22 @@ conn.execute("rollback")
 def test_another_process_holds_the_database_for_ten_seconds(stack, provider):
     session = stack.session()
     locker = subprocess.Popen(
-        [sys.executable, "-c", LOCKER, str(stack.datadir.database)], stdout=subprocess.PIPE
+        [sys.executable, "-c", LOCKER, str(stack.datadir.database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert locker.stdout.readline() == b"locked\n"
         with stack.agent() as client:
             for number in range(20):
                 ask(client, number)
-        assert locker.poll() is None, "the traffic waited for the lock"
+        locker.stdin.close()  # had the traffic waited for the lock, it would still do
         # A change waits for the lock, and is not refused.
         renamed = stack.api.patch(f"/api/sessions/{session}", json={"name": "after the lock"})
         assert renamed.status_code == 200
     finally:
-        locker.wait(30)
+        locker.stdin.close()
+        locker.wait(PATIENCE_S)
         locker.stdout.close()
 
     stack.settle()
