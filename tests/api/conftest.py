@@ -12,13 +12,14 @@ from api.server import Server
 from api.settings import ApiSettings
 from storage.datadir import DataDir
 from storage.store import Store
+from tests.storage.empty import with_database
 
 BASE = "http://127.0.0.1:8889"
 
 
 @pytest.fixture
 def store(tmp_path):
-    with Store.open(DataDir(tmp_path / "data").prepare()) as opened:
+    with Store.open(with_database(DataDir(tmp_path / "data").prepare())) as opened:
         yield opened
 
 

@@ -4,8 +4,8 @@ import sqlite3
 import msgspec
 import pytest
 
-from storage.store import Store
 from tests.cli.running import AGENT
+from tests.storage.empty import with_database
 
 
 def findings(place, *options):
@@ -23,7 +23,7 @@ def wrong(found):
 @pytest.fixture
 def kept(place):
     """A data dir with a database, where nothing runs."""
-    Store.open(place.datadir.prepare()).close()
+    with_database(place.datadir.prepare())
     return place
 
 

@@ -33,6 +33,7 @@ from storage.records import (
     Session,
 )
 from tests.storage import damage
+from tests.storage.empty import with_database
 
 MS = 1_000_000
 STARTED_NS = 1_795_000_000_123_456_789  # 2026-11-18T11:06:40.123456Z
@@ -46,7 +47,7 @@ class Recording:
 
     def __init__(self, folder: Path) -> None:
         self.datadir = DataDir(folder / "data").prepare()
-        self._db = database.create(self.datadir.database)
+        self._db = database.create(with_database(self.datadir).database)
         with database.write(self._db):
             made = sessions.create(self._db, name="Recorded", is_recording=True)
         self._session_id = made.id

@@ -7,6 +7,7 @@ import pytest
 from storage import database
 from storage.datadir import DataDir
 from storage.store import Store
+from tests.storage.empty import with_database
 
 
 @pytest.fixture
@@ -19,11 +20,11 @@ def datadir(tmp_path):
 @pytest.fixture
 def db(datadir):
     """The writing connection, in this thread."""
-    with database.create(datadir.database) as db:
+    with database.create(with_database(datadir).database) as db:
         yield db
 
 
 @pytest.fixture
 def store(datadir):
-    with Store.open(datadir) as store:
+    with Store.open(with_database(datadir)) as store:
         yield store

@@ -1,5 +1,6 @@
 """The rules of seed document 002 and of architecture.md for capture sessions."""
 
+import functools
 import time
 from datetime import UTC, datetime
 
@@ -302,6 +303,13 @@ class TestControl:
         assert sessions.control(db.conn).deleted == ("c", "b")
 
 
+@functools.cache
+def _empty():
+    with Database(memory=True, execute_plugins=False) as db:
+        migrations.apply(db)
+        return db.conn.serialize()
+
+
 class OneActive(RuleBasedStateMachine):
     """Whatever is done: at most one session is active, and what 002 says of the rest holds."""
 
@@ -310,7 +318,7 @@ class OneActive(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.db = Database(memory=True, execute_plugins=False)
-        migrations.apply(self.db)
+        self.db.conn.deserialize(_empty())
         self.states: dict[str, tuple[bool, bool]] = {}
 
     def teardown(self):

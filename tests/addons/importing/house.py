@@ -16,6 +16,7 @@ from api.exports import har
 from storage import bodies, sessions, traffic
 from storage.datadir import DataDir
 from storage.store import Store
+from tests.storage.empty import with_database
 
 
 class House:
@@ -27,7 +28,8 @@ class House:
 
     def __enter__(self):
         ingest = Ingest(self.datadir)
-        self.store = self._stack.enter_context(Store.open(self.datadir, background=ingest.step))
+        datadir = with_database(self.datadir)
+        self.store = self._stack.enter_context(Store.open(datadir, background=ingest.step))
         key = self.datadir.hmac_key()
         self.importer = Importer(self.store, lambda: Redactor(key), self._limits)
         return self

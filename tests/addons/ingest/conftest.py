@@ -7,6 +7,7 @@ import pytest
 from addons.ingest import Ingest
 from storage import database
 from storage.datadir import DataDir
+from tests.storage.empty import with_database
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def datadir(tmp_path):
 
 @pytest.fixture
 def db(datadir):
-    with database.create(datadir.database) as db:
+    with database.create(with_database(datadir).database) as db:
         yield db
 
 

@@ -7,6 +7,7 @@ from storage import database, sessions
 from storage.datadir import DataDir
 from storage.feed import Feed
 from tests.addons.ingest.spooling import Log
+from tests.storage.empty import with_database
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def datadir(tmp_path):
 
 @pytest.fixture
 def db(datadir):
-    with database.create(datadir.database) as db:
+    with database.create(with_database(datadir).database) as db:
         yield db
 
 

@@ -15,6 +15,7 @@ from storage.contents import Contents
 from storage.projection import keeping
 from storage.records import EntryOpened
 from tests.addons.ingest.spooling import Log, LoggedEntry
+from tests.storage.empty import with_database
 
 STARTED_NS = 1_795_348_800_000_000_000
 AGENT = (b"user-agent", b"claude-cli/2.1.330 (external, cli)")
@@ -81,7 +82,7 @@ class House:
 
     def __init__(self, datadir, session=None):
         self.datadir = datadir
-        self.db = database.create(datadir.database)
+        self.db = database.create(with_database(datadir).database)
         self.session = session
         self.log = Log(datadir)
         self.entries = []
