@@ -12,7 +12,7 @@ import pytest
 
 from tests.agents.conftest import UPSTREAM_HOSTS
 from tests.agents.runner import AGENTS, command, environment, model_calls, prepare
-from tests.agents.test_agents import har_messages, seen_calls
+from tests.agents.test_agents import grep, har_messages, seen_calls
 from tests.e2e.stack import PATIENCE_S, Stack
 from tests.provider import GREETING, Provider, running
 
@@ -60,10 +60,6 @@ def finish(process):
     assert process.returncode == 0, f"exit {process.returncode}\n{out[-2000:]}\n{err[-4000:]}"
     assert GREETING in out or "Done" in out or out
     return out
-
-
-def grep(folder, needle):
-    return [path for path in folder.rglob("*") if path.is_file() and needle in path.read_bytes()]
 
 
 def test_create_activate_run_stop_run_export_delete(slow_stack, slow_provider, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.har.served import serve
 
+PATIENCE_MS = 120_000  # only a hang reaches it
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -43,7 +44,9 @@ def browser(playwright, chromium, tmp_path_factory):
     """A browser with an empty profile; `new_context` makes a clean room in it."""
     # Chromium's sandbox refuses to be root's.
     flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    started = playwright.chromium.launch(executable_path=chromium, headless=True, args=flags)
+    started = playwright.chromium.launch(
+        executable_path=chromium, headless=True, args=flags, timeout=PATIENCE_MS
+    )
     yield started
     started.close()
 
@@ -51,6 +54,7 @@ def browser(playwright, chromium, tmp_path_factory):
 @pytest.fixture
 def context(browser):
     made = browser.new_context()
+    made.set_default_timeout(PATIENCE_MS)
     yield made
     made.close()
 
