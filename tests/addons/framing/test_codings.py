@@ -101,11 +101,12 @@ def test_the_wrong_label_fails_without_an_error(name):
 
 
 def bomb(name):
+    """Of 128 MB: more than twice what the test allows its decoder."""
     if name == b"zstd":
-        return zstandard.compress(bytes(1 << 30))
+        return zstandard.compress(bytes(1 << 27))
     if name == b"br":
-        return brotli.compress(bytes(1 << 28), quality=5)
-    return gzip.compress(bytes(1 << 28), 9)
+        return brotli.compress(bytes(1 << 27), quality=5)
+    return gzip.compress(bytes(1 << 27), 6)
 
 
 @pytest.mark.parametrize("name", [b"gzip", b"br", b"zstd"])
