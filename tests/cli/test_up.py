@@ -147,7 +147,7 @@ def test_what_was_spooled_without_a_server_is_read_by_the_next(place):
 
 
 def test_a_bind_beyond_loopback_wants_a_token(place):
-    done = place.here("up", "--host", "0.0.0.0")
+    done = place.wirescribe("up", "--host", "0.0.0.0")
     assert done.returncode == 1
     assert "add `--auth token`" in done.stderr
 
