@@ -23,7 +23,7 @@ from typing import Protocol
 import msgspec
 import zstandard
 
-from storage import packs, varints
+from storage import packed, packs, varints
 from storage.errors import StoreError
 from storage.projection import known
 from storage.recipes import Run, Stretch
@@ -35,6 +35,9 @@ _LEVEL = 6
 _LONG_BYTES = 64 << 10
 _LEVEL_LONG = 1
 _MOST_HASH_LOG = 22
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_ONE_SEGMENT = b"\xa0"  # frame header: the content's size follows in 4 bytes
+_MOST_BLOCK = 128 << 10
 _TRIES = 5  # to read what is packed anew meanwhile
 
 _SQUEEZER = Squeezer(known.PARTS)
@@ -204,9 +207,20 @@ def _compress(data: bytes, dictionary: bytes) -> bytes:
 
 
 def _decompress(frame: bytes, dictionary: bytes) -> bytes:
-    return zstandard.ZstdDecompressor(
-        dict_data=_as_dictionary(dictionary), format=zstandard.FORMAT_ZSTD1_MAGICLESS
-    ).decompress(frame)
+    """Raises ZstdError."""
+    # As a chain of frames, for a decompressor of its own for each dictionary is dear to make.
+    chain: list[bytes | bytearray | memoryview] = [_stored(dictionary), _MAGIC + frame]
+    return packed.decompressor().decompress_content_dict_chain(chain)
+
+
+def _stored(data: bytes) -> bytes:
+    """A zstd frame of blocks that are not compressed (RFC 8878, 3.1.1)."""
+    pieces = [_MAGIC, _ONE_SEGMENT, len(data).to_bytes(4, "little")]
+    for at in range(0, len(data), _MOST_BLOCK):
+        piece = data[at : at + _MOST_BLOCK]
+        is_last = at + _MOST_BLOCK >= len(data)
+        pieces += ((len(piece) << 3 | is_last).to_bytes(3, "little"), piece)
+    return b"".join(pieces)
 
 
 def _as_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
