@@ -20,7 +20,7 @@ from addons.project.reading import Decoded
 from addons.wire import driving
 from storage import database, traffic
 from storage import sessions as stored
-from storage.errors import NotFound
+from storage.errors import Busy, NotFound, StoreError
 from storage.projection import keeping
 from storage.projection.shapes import NoteRow
 from storage.projection.writing import Tables
@@ -132,7 +132,8 @@ class Projection:
             with database.write(db):
                 tables.done(entry_id)
             return
-        if database.is_fault(error):
+        is_damaged = isinstance(error, StoreError) and not isinstance(error, Busy)
+        if database.is_fault(error) and not is_damaged:
             raise error
         _log.error("entry %s could not be projected", entry_id, exc_info=error)
         self._note(db, tables, traffic.get(db.conn, entry_id), error)

@@ -169,3 +169,19 @@ def test_words_that_are_damaged_leave_the_index_with_all_of_it(house):
     assert house.one("select count(*) from search where search match 'other'") == 1
     assert keeping.state(house.db.conn).result.startswith("done")
     assert house.one("select is_unmerged from projection") == 0
+
+
+def test_an_entry_whose_body_is_damaged_holds_up_no_other(house):
+    run(house)
+    house.read()
+    while packing.repack(house.db, is_resting=True):
+        pass
+    house.call([user(prose("other"))], [text("thing")], headers=MAIN)
+    house.read()
+    damage(house)
+    house.project()
+    notes = house.rows("select kind, detail from notes where kind = 'projection-failed'")
+    assert notes
+    assert all(detail.startswith("StoreError: body ") for _, detail in notes)
+    assert prose("other").split()[0] in house.messages()[-2].preview
+    assert house.one("select count(*) from unprojected") == 0
