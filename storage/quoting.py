@@ -75,7 +75,7 @@ class Source:
         if found is None:
             is_socket = self._entry.kind == "websocket"
             seen = self._messages(side) if is_socket else self._body(side)
-            found = [_Body(view) for view in seen if view.size_bytes <= _MAX_BYTES]
+            found = [_Body(view.plain) for view in seen if view.plain.size_bytes <= _MAX_BYTES]
             self._bodies[side] = found
         return found
 

@@ -34,10 +34,12 @@ class BodyView:
         digest: bytes | None,
         read: Callable[[int, int], list[bytes]],
         stretch: Callable[[int, int], Stretch | None] = lambda start, stop: None,
+        plain: "BodyView | None" = None,
     ) -> None:
         self.size_bytes = size_bytes
         self.digest = digest
         self.stretch = stretch  # where some bytes stand; None: in no chunks, or that is not known
+        self.plain = plain or self  # what is stored of a body that is coded again as it is read
         self._read = read
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
@@ -133,7 +135,8 @@ def _coded_view(
             raise StoreError(f"body {digest.hex()} is damaged: {error}") from error
         return [kept[0][start:stop]]
 
-    return BodyView(found.size_bytes, digest, read)
+    plain = BodyView(coding.plain_bytes, None, layout.read, layout.stretch)
+    return BodyView(found.size_bytes, digest, read, plain=plain)
 
 
 def _first_view(conn: sqlite3.Connection, digest: bytes) -> BodyView:

@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
@@ -159,6 +160,13 @@ def test_over_the_borders_of_chunks_and_packs(db):
     content = quoted(db, parts, body_of(parts, before=noise(3000, 8), behind=noise(90_000, 9)))
     assert db.execute("select count(*) from packs").fetchone()[0] > 1
     assert opened(db, content) == parts
+    assert len(content) < 200
+
+
+def test_a_body_that_came_coded_is_quoted_as_it_is_stored(db):
+    data = zstandard.ZstdCompressor(level=3).compress(body_of(LONG, before=noise(9000, 4)))
+    content = quoted(db, LONG, data)
+    assert opened(db, content) == LONG
     assert len(content) < 200
 
 
