@@ -7,6 +7,7 @@ thrown away and built again.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
@@ -21,6 +22,7 @@ from storage.upkeep import Upkeep
 
 _PAUSE_S = 0.05  # to the next look when nothing was there
 _WORK_S = 0.02  # aim for a step without its commit, so that hardly one takes twice as long
+_LITTLE_S = 0.004  # of a step: what took less keeps no other log waiting
 _LEAST_BYTES = 64 << 10  # of a step
 _MOST_BYTES = 4 << 20
 _MOST_RECORDS = 2000
@@ -71,18 +73,21 @@ class Ingest:
     def _step(self, db: Database) -> float:
         if time.monotonic() - self._swept_s > _SWEPT_EACH_S and self._sweep(db):
             return 0.0
+        worked_s = 0.0
         for tail in self._in_turn(db):
             self._last = tail.writer  # first: a log that fails does not keep the others waiting
             started_s, before = time.monotonic(), tail.reader.position
             found = tail.reader.read(self._limit_bytes, _MOST_RECORDS)
             if found:
-                self._ingest(db, tail, found, started_s)
-                return 0.0
+                worked_s += self._ingest(db, tail, found, started_s)
+                if worked_s > _LITTLE_S or self._is_awaited():
+                    return 0.0
+                continue  # an agent at work is not to wait for each piece of a backlog beside it
             if tail.reader.position != before:
                 _commit_position(db, tail)
             if tail.reader.finished() and self._finish(db, tail):
                 return 0.0
-        if self._close_left(db):
+        if worked_s or self._close_left(db):
             return 0.0
         is_busy = self._sweep(db) or self._upkeep.step(db, is_awaited=self._is_awaited)
         return 0.0 if is_busy else _PAUSE_S
@@ -108,7 +113,8 @@ class Ingest:
 
     def _ingest(
         self, db: Database, tail: Tail, found: list[SpoolRecord | Damage], started_s: float
-    ) -> None:
+    ) -> float:
+        """How long it took, without the commit; endless if some is left to take at once."""
         until_s = started_s + 1.5 * _WORK_S
         try:
             with database.write(db):
@@ -126,14 +132,18 @@ class Ingest:
             if len(found) == 1:
                 self._quarantine(db, tail, found[0], error)
             self._limit_bytes = 1  # the records come one by one until it is found
-            return
+            return math.inf
         tail.reader.acknowledge(tail.reader.position)
         if self._listener is not None:
             taken = takewhile(lambda one: one is not left, found)
             self._listener(db, [one for one in taken if isinstance(one, SpoolRecord)])
+        is_end = left is None and _size_bytes(found) < self._limit_bytes
+        if is_end and len(found) < _MOST_RECORDS and worked_s < _WORK_S:
+            return worked_s
         # One that was cut short for a call says nothing of what the machine can.
         if left is None or worked_s > _WORK_S:
             self._pace(worked_s)
+        return math.inf
 
     def _quarantine(
         self, db: Database, failed: Tail, found: SpoolRecord | Damage, error: Exception
@@ -179,6 +189,10 @@ class Ingest:
                 raw.forget_writer(db, tail.writer)
             self._left.pop()
         return True
+
+
+def _size_bytes(found: Sequence[SpoolRecord | Damage]) -> int:
+    return sum(len(one.payload) for one in found if isinstance(one, SpoolRecord))
 
 
 def _commit_position(db: Database, tail: Tail) -> None:

@@ -343,6 +343,23 @@ def test_writers_take_turns(db, datadir, session):
         log.end()
 
 
+def test_logs_in_which_little_waits_are_read_beside_a_backlog(db, datadir, session, monkeypatch):
+    for name in ("_WORK_S", "_LITTLE_S"):  # however slow the machine is
+        monkeypatch.setattr(f"addons.ingest.{name}", 60.0)
+    logs = [Log(datadir) for _ in range(4)]
+    for number, log in enumerate(logs):
+        for _ in range(1 if number else 40):
+            log.entry(session).chunk("request", b"x" * 10_000).close()
+        log.append()
+    ingest = Ingest(datadir)
+    ingest._limit_bytes = 50_000
+    ingest.step(db)
+    ingest.step(db)
+    assert rows(db, "select count(distinct writer) from entries") == [(4,)]
+    for log in logs:
+        log.end()
+
+
 # --- what is missing or makes no sense -----------------------------------------------------------
 
 
