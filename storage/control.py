@@ -52,9 +52,14 @@ class ControlWriter:
         self._told: Control | None = None
         self._left: tuple[int, int, int] | None = None  # how the file looked when it was written
 
-    def tell(self, control: Control) -> None:
-        """On return `control` is in the file, with a generation of its own. Raises StoreError."""
-        if control == self._told and self._left is not None and self._left == self._look():
+    def tell(self, control: Control, *, anew: bool = False) -> None:
+        """
+        On return `control` is in the file, with a generation of its own. Raises StoreError.
+
+        `anew`: with a new generation, whether it says something new or not.
+        """
+        known = control == self._told and self._left is not None and self._left == self._look()
+        if known and not anew:
             return
         self._left = None
         write(self._path, msgspec.structs.replace(control, generation=self._generation + 1))

@@ -154,6 +154,16 @@ class Store:
         """
         return self._queue(fn, args, kwargs, changes_sessions=True)
 
+    def delete_traffic[**P, T](
+        self, fn: _Mutation[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """
+        As `change_sessions`, with a new generation of the control file in any case.
+
+        It makes the proxies part with the segment that what is deleted may still lie in.
+        """
+        return self._queue(fn, args, kwargs, changes_sessions=True, parts_log=True)
+
     def is_awaited(self) -> bool:
         """Whether a call waits for the background step to end; one that is overdue goes on."""
         return self._thread is not None and self._thread.is_awaited()
@@ -179,19 +189,29 @@ class Store:
         self.close()
 
     def _queue(
-        self, fn: Callable[..., Any], args: Any, kwargs: Any, *, changes_sessions: bool
+        self,
+        fn: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+        *,
+        changes_sessions: bool,
+        parts_log: bool = False,
     ) -> Future[Any]:
         if self._thread is None:
             raise StoreError(f"{self.datadir.root} is open for reading only, or closed")
-        return self._thread.put(_Call(lambda db: fn(db, *args, **kwargs), changes_sessions))
+        call = _Call(lambda db: fn(db, *args, **kwargs), changes_sessions, parts_log)
+        return self._thread.put(call)
 
 
 class _Call:
     """A function that waits for its turn, and the future of its result."""
 
-    def __init__(self, fn: Callable[[Database], Any], changes_sessions: bool) -> None:
+    def __init__(
+        self, fn: Callable[[Database], Any], changes_sessions: bool, parts_log: bool
+    ) -> None:
         self.fn = fn
         self.changes_sessions = changes_sessions
+        self.parts_log = parts_log
         self.future: Future[Any] = Future()
         self.queued_at = time.monotonic()
 
@@ -297,7 +317,7 @@ class _WriterThread:
         try:
             result = self._patiently(lambda: _transact(db, call.fn), since=call.queued_at)
             if call.changes_sessions:
-                self._renew_control(db)
+                self._renew_control(db, anew=call.parts_log)
         except BaseException as error:  # noqa: BLE001 - the caller's, not the thread's
             call.future.set_exception(error)
         else:
@@ -317,7 +337,7 @@ class _WriterThread:
                     ) from error
                 time.sleep(_LOCKED_PAUSE_S)
 
-    def _renew_control(self, db: Database) -> None:
+    def _renew_control(self, db: Database, *, anew: bool = False) -> None:
         """Have the control file tell what the tables say. Raises StoreError."""
         changed = frozenset(self._changed_sessions)
         if self._sessions is None:
@@ -327,7 +347,7 @@ class _WriterThread:
         self._sessions = fresh
         self._changed_sessions -= changed
         try:
-            self._control.tell(fresh)
+            self._control.tell(fresh, anew=anew)
         except StoreError as error:
             self._control_failure = f"the proxy does not know the newest sessions: {error}"
             raise

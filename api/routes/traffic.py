@@ -119,8 +119,7 @@ async def get_stats(access: Reach, session_id: FromPath[str]) -> TrafficStats:
 )
 async def delete_entry(access: Reach, entry_id: FromPath[str]) -> Success:
     found = traffic.find(access.read(), entry_id)
-    # A new control state makes the proxies part with the segment that the entry may still lie in.
-    await access.committed(access.store.change_sessions(traffic.delete, found.id))
+    await access.committed(access.store.delete_traffic(traffic.delete, found.id))
     return Success()
 
 
@@ -139,8 +138,8 @@ async def clear_traffic(access: Reach, session_id: FromPath[str]) -> Cleared:
 async def _clear(access: Access, session_id: str) -> int:
     """In short transactions, so that ingest goes on between them."""
     deleted = 0
-    change = access.store.change_sessions  # as in delete_entry
-    while count := await access.committed(change(traffic.clear, session_id)):
+    clear = access.store.delete_traffic
+    while count := await access.committed(clear(traffic.clear, session_id)):
         deleted += count
     return deleted
 

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import wait
 
+import msgspec
 import pytest
 
 from storage import database, sessions
@@ -374,6 +375,11 @@ class TestControlFile:
         before = told(datadir)
         store.call(sessions.create).result(SECONDS)
         assert told(datadir) == before
+
+    def test_a_deletion_of_traffic_always_has_a_new_generation(self, datadir, store):
+        before = told(datadir)
+        store.delete_traffic(lambda db: None).result(SECONDS)
+        assert told(datadir) == msgspec.structs.replace(before, generation=before.generation + 1)
 
     def test_what_could_not_be_written_is_tried_again(self, datadir, store):
         datadir.control.unlink()
