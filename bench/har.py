@@ -1,9 +1,9 @@
 """
 Goal 8: a session of 10,000 entries as HAR, streamed out of a store.
 
-The rival reads the same store, builds the whole document and writes it with the json module. Each
-runs in a process of its own, which says how much CPU it took and how far its memory grew. Both
-files must hold the same document.
+The rival reads the same store by the same calls (storage.batches), builds the whole document and
+writes it with the json module. Each runs in a process of its own, which says how much CPU it took
+and how far its memory grew. Both files must hold the same document.
 """
 
 import argparse
@@ -25,7 +25,8 @@ import msgspec
 from addons.framing import sse
 from api.exports import captured, har, har_heads, har_times
 from bench.report import Figure, show
-from storage import database, sessions, traffic
+from storage import batches, database, sessions
+from storage.batches import Batch
 from storage.datadir import DataDir
 from storage.records import Session
 from tests.addons.project.house import House
@@ -158,15 +159,22 @@ def _whole(_: DataDir, conn: Any, session: Session) -> Iterator[bytes]:
         "creator": {"name": "Wirescribe", "version": importlib.metadata.version("wirescribe")},
         "_session": {"id": session.id, "name": session.name},
         "pages": [],
-        "entries": [_entry(conn, entry) for entry in traffic.each(conn, session.id)],
+        "entries": list(_entries(conn, session)),
     }
     yield json.dumps({"log": log}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _entry(conn: Any, entry: Any) -> dict[str, Any]:
+def _entries(conn: Any, session: Session) -> Iterator[dict[str, Any]]:
+    for entries in batches.each(conn, session.id):
+        batch = batches.read(conn, entries)
+        for entry in entries:
+            yield _entry(entry, batch)
+
+
+def _entry(entry: Any, batch: Batch) -> dict[str, Any]:
     timings, total_ms = har_times.timings(entry)
-    asked = traffic.body(conn, entry, "request").read().decode()
-    answered = traffic.body(conn, entry, "response").read().decode()
+    asked = batch.bodies[entry.request_body.digest].decode()
+    answered = batch.bodies[entry.response_body.digest]
     return {
         "startedDateTime": har_times.iso(entry.started_ns),
         "time": total_ms,
@@ -183,35 +191,34 @@ def _entry(conn: Any, entry: Any) -> dict[str, Any]:
         | {
             "content": {
                 "mimeType": har_heads.EVENT_STREAM,
-                "size": len(answered.encode()),
-                "text": answered,
+                "size": len(answered),
+                "text": answered.decode(),
             }
         },
-        "_eventSourceMessages": _events(conn, entry, answered.encode()),
+        "_eventSourceMessages": _events(entry, answered, batch.clocks[entry.id] or []),
     }
 
 
-def _events(conn: Any, entry: Any, answered: bytes) -> list[dict[str, Any]]:
+def _events(entry: Any, answered: bytes, clock: list[tuple[int, int]]) -> list[dict[str, Any]]:
     decoder, at, found = sse.Decoder(), 0, []
-    for frame in traffic.frames(conn, entry.id):
+    for offset_ns, size_bytes in clock:
         found += [
             {
-                "time": har_times.unix_seconds(entry, frame.offset_ns),
+                "time": har_times.unix_seconds(entry, offset_ns),
                 "eventName": event.name,
                 "eventId": event.id or "",
                 "data": event.data,
             }
-            for event in decoder.feed(answered[at : at + frame.size_bytes])
+            for event in decoder.feed(answered[at : at + size_bytes])
         ]
-        at += frame.size_bytes
+        at += size_bytes
     return found
 
 
 def _read(_: DataDir, conn: Any, session: Session) -> Iterator[bytes]:
     """The rows and bodies alone, as both ways have to."""
-    for entry in traffic.each(conn, session.id):
-        for side in ("request", "response"):
-            yield traffic.body(conn, entry, side).read()
+    for entries in batches.each(conn, session.id):
+        yield from batches.read(conn, entries).bodies.values()
 
 
 _WAYS = {"streamed": _streamed, "cut": _cut, "whole": _whole, "read": _read}

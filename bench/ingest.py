@@ -1,94 +1,314 @@
 """
-From the spool into the tables: a session whose requests carry their growing history.
+Goal 5: from the spool into the tables, and how long what was appended waits for that.
 
-Ours reads and understands (bodies, turns, messages, search index); the rival only stores the raw
-entries. Every turn and message is counted at the end.
+Sessions are those of bench.dialogue: each request carries its grown history. A request comes in
+chunks of 64 KB, an answer in chunks of some events. The first figures are of the raw tables alone,
+the next of what is made of them too (turns, messages, search index). Processor time, this process
+alone; each body is read back and compared. What is packed better when nothing comes for a while is
+told apart.
+
+Lag is wall time, from the append of an entry's last record (in a process of its own) to the moment
+at which its rows are committed, in a store as the server runs it.
 """
 
 import argparse
+import multiprocessing
 import os
-import random
+import statistics
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
+import msgspec
+from sqlite_utils import Database
+
+from addons.background import Background
+from addons.ingest import Ingest
+from addons.project import Projection
+from bench import dialogue
 from bench.report import Figure, show
-from storage import sessions
+from storage import bodies, database, ids, sessions, spool
 from storage.datadir import DataDir
-from tests.addons.project.house import (
-    AGENT,
-    ROOT,
-    House,
-    assistant,
-    text,
-    tool_result,
-    tool_use,
-    user,
-)
+from storage.records import BodyEnd, ConnectionTimes, EntryClosed, EntryOpened, ResponseHead
+from storage.spool import SpoolRecord
+from storage.store import Store
 
-_RESULT = 4_300  # bytes of a tool's output
-_SYSTEM = 60_000
+Exchanges = list[list[tuple[bytes, bytes]]]  # by session
+
+_ASKED_BYTES = 64 << 10  # of a request's chunk
+_ANSWERED_BYTES = 400  # of an answer's chunk: three events
+_EVENT_BYTES = 140  # one event
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench ingest", description=__doc__)
-    parser.add_argument("--turns", type=int, default=60)
+    parser.add_argument("--sessions", type=int, default=40)
+    parser.add_argument("--turns", type=int, default=6, help="of each session")
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--seconds", type=float, default=15, help="of each watch of the lag")
+    options = parser.parse_args(arguments)
     os.umask(0o077)
-    both, raw, rate = [], [], []
-    for seed in range(asked.rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            house, size = _recorded(Path(folder) / "data", asked.turns, seed)
-            stored_s = _cpu(house.read)
-            understood_s = _cpu(lambda house=house: _project(house))
-            _check(house, asked.turns)
-            house.db.close()
-        raw.append(asked.turns / stored_s)
-        both.append(asked.turns / (stored_s + understood_s))
-        rate.append(size / 1e6 / (stored_s + understood_s))
-    show(
-        "ingest",
-        [
-            Figure(name=f"{asked.turns} turns, mean request {size / asked.turns / 1e3:.0f} KB",
-                   unit="entries/s of CPU", ours=both, rival=raw),
-            Figure(name="the same", unit="MB/s of CPU", ours=rate),
-        ],
-    )  # fmt: skip
+    made = [list(dialogue.session(options.turns, 1 + n)) for n in range(options.sessions)]
+    figures = _rates(made, options.rounds)
+    figures += _long(options.rounds)
+    figures += _lags(options.seconds)
+    show(f"ingest: {options.sessions} sessions of {options.turns} turns", figures)
 
 
-def _recorded(folder: Path, turns: int, seed: int) -> tuple[House, int]:
-    """A spool that holds a whole session; its size in request bytes."""
-    house = House(DataDir(folder).prepare())
-    house.session = sessions.create(house.db, name="bench", origin="run", is_recording=True).id
-    source = Path(os.__file__).with_name("argparse.py").read_text()
-    chance = random.Random(seed)
-    system = [{"type": "text", "text": source[:_SYSTEM]}]
-    messages = [user("please do the thing")]
-    headers = (AGENT, (b"X-Claude-Code-Session-Id", ROOT.encode()))
-    for number in range(turns):
-        call = tool_use(f"toolu_{number}", command=f"cat file{number}")
-        said = text(f"step {number}")
-        house.call(list(messages), [said, call], headers=headers, body={"system": system})
-        at = chance.randrange(len(source) - _RESULT)
-        result = user(tool_result(f"toolu_{number}", source[at : at + _RESULT]))
-        messages += [assistant(said, call), result]
-        house.log.append()
-    return house, house.request_bytes
+# --- how much at once ----------------------------------------------------------------------------
 
 
-def _project(house: House) -> None:
-    while house.projection.step(house.db):
+class Run(msgspec.Struct, kw_only=True):
+    """CPU seconds of bringing everything in, of packing it better at rest, of understanding it."""
+
+    raw_s: float
+    packed_s: float
+    understood_s: float
+
+
+def _rates(made: Exchanges, rounds: int) -> list[Figure]:
+    count, size = _count(made), _size(made)
+    runs = [_run(made, _ANSWERED_BYTES) for _ in range(rounds)]
+    fine = [_run(made, _EVENT_BYTES) for _ in range(rounds)]
+    name = f"{size / count / 1e3:.0f} KB an entry"
+    both = [run.raw_s + run.understood_s for run in runs]
+    return [
+        Figure(name=f"{name}: raw", unit="entries/s of CPU",
+               ours=[count / run.raw_s for run in runs], goal=1000, goal_is_floor=True),
+        Figure(name=f"{name}: raw", unit="MB/s of CPU",
+               ours=[size / 1e6 / run.raw_s for run in runs], goal=100, goal_is_floor=True),
+        Figure(name=f"{name}, each event alone: raw", unit="entries/s of CPU",
+               ours=[count / run.raw_s for run in fine]),
+        Figure(name=f"{name}: packed anew, at rest", unit="CPU ms an entry",
+               ours=[run.packed_s / count * 1e3 for run in runs]),
+        Figure(name=f"{name}: raw and understood", unit="entries/s of CPU",
+               ours=[count / s for s in both]),
+        Figure(name=f"{name}: raw and understood", unit="MB/s of CPU",
+               ours=[size / 1e6 / s for s in both]),
+    ]  # fmt: skip
+
+
+def _long(rounds: int) -> list[Figure]:
+    """One session of 200 turns."""
+    made = [list(dialogue.session(200))]
+    count, size = _count(made), _size(made)
+    runs = [_run(made, _ANSWERED_BYTES) for _ in range(rounds)]
+    name = f"{size / count / 1e3:.0f} KB an entry"
+    both = [run.raw_s + run.understood_s for run in runs]
+    return [
+        Figure(name=f"{name}: raw", unit="CPU ms an entry",
+               ours=[run.raw_s / count * 1e3 for run in runs], goal=3),
+        Figure(name=f"{name}: raw", unit="MB/s of CPU",
+               ours=[size / 1e6 / run.raw_s for run in runs], goal=100, goal_is_floor=True),
+        Figure(name=f"{name}: raw and understood", unit="MB/s of CPU",
+               ours=[size / 1e6 / s for s in both]),
+    ]  # fmt: skip
+
+
+def _run(made: Exchanges, answered_bytes: int) -> Run:
+    with tempfile.TemporaryDirectory() as folder:
+        datadir = DataDir(Path(folder) / "data").prepare()
+        db = database.create(datadir.database)
+        _spool(datadir, db, made, answered_bytes)
+        ingest, projection = Ingest(datadir), Projection()
+        raw_s = _cpu_s(lambda: _read(ingest, db, datadir))
+        packed_s = _cpu_s(lambda: _rest(ingest, db))
+        understood_s = _cpu_s(lambda: _project(projection, db))
+        _check(db, made)
+        db.close()
+    return Run(raw_s=raw_s, packed_s=packed_s, understood_s=understood_s)
+
+
+def _spool(datadir: DataDir, db: Database, made: Exchanges, answered_bytes: int) -> None:
+    writer = spool.SpoolWriter(datadir.spool)
+    for number, turns in enumerate(made):
+        with database.write(db):
+            session = sessions.create(db, name=f"bench {number}", is_recording=True)
+        for request, answer in turns:
+            _append(writer, session.id, request, answer, answered_bytes)
+    writer.close()
+
+
+def _read(ingest: Ingest, db: Database, datadir: DataDir) -> None:
+    """Until the log is in the tables; the WAL is kept short meanwhile, as the server does it."""
+    while any(spool.writers(datadir.spool)):
+        ingest.step(db)
+        if database.log_bytes(datadir.database) > database.CHECKPOINT_BYTES:
+            database.checkpoint(db)
+
+
+def _rest(ingest: Ingest, db: Database) -> None:
+    while not ingest.step(db):
         pass
 
 
-def _check(house: House, turns: int) -> None:
-    assert house.one("select count(*) from turns") == turns
-    assert house.one("select count(*) from messages") == 2 * turns
-    assert house.one("select count(*) from notes") == 0
+def _project(projection: Projection, db: Database) -> None:
+    while projection.step(db):
+        pass
 
 
-def _cpu(work) -> float:  # type: ignore[no-untyped-def]
-    started = time.process_time()
+def _check(db: Database, made: Exchanges) -> None:
+    expected = [exchange for turns in made for exchange in turns]
+    _check_bodies(db, expected)
+    (turns,) = db.execute("select count(*) from turns").fetchone()
+    if turns != len(expected):
+        raise SystemExit(f"{turns} turns of {len(expected)} were understood")
+
+
+def _check_bodies(db: Database, expected: Sequence[tuple[bytes, bytes]]) -> None:
+    rows = db.execute("select request_digest, response_digest from entries order by id").fetchall()
+    if len(rows) != len(expected):
+        raise SystemExit(f"{len(rows)} entries of {len(expected)} are there")
+    for row, exchange in zip(rows, expected, strict=True):
+        for digest, data in zip(row, exchange, strict=True):
+            if bodies.view(db.conn, digest).read() != data:
+                raise SystemExit(f"body {digest.hex()} came back with other bytes")
+
+
+def _count(made: Exchanges) -> int:
+    return sum(len(turns) for turns in made)
+
+
+def _size(made: Exchanges) -> int:
+    return sum(len(request) + len(answer) for turns in made for request, answer in turns)
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    begun = time.process_time()
     work()
-    return time.process_time() - started
+    return time.process_time() - begun
+
+
+# --- one entry in the spool ----------------------------------------------------------------------
+
+
+def _append(
+    writer: spool.SpoolWriter, session: str, request: bytes, answer: bytes, answered_bytes: int
+) -> bytes:
+    """As the proxy writes it; returns its id."""
+    entry, now_ns, number = ids.new_bytes(), 0, 0
+
+    def pack(kind: str, content: msgspec.Struct) -> None:
+        nonlocal number
+        writer.append(spool.pack(entry, number, kind, now_ns, content))
+        number += 1
+
+    def chunks(kind: str, data: bytes, step: int) -> None:
+        nonlocal number, now_ns
+        for at in range(0, len(data), step):
+            piece = data[at : at + step]
+            writer.append(spool.pack_chunk(entry, number, kind, now_ns, len(piece), piece))
+            number += 1
+            now_ns += 20_000_000
+
+    pack("open", EntryOpened(
+        kind="http", way="proxy", started_ns=time.time_ns(), session=session,
+        client="127.0.0.1:5000", method="POST", scheme="https", host="api.anthropic.com",
+        port=443, target=b"/v1/messages?beta=true", http_version="HTTP/1.1",
+        headers=(
+            (b"Host", b"api.anthropic.com"),
+            (b"User-Agent", b"claude-cli/2.0.50 (external, cli)"),
+            (b"Content-Type", b"application/json"),
+            (b"X-Claude-Code-Session-Id", session.encode()),
+        ),
+    ))  # fmt: skip
+    chunks("request-chunk", request, _ASKED_BYTES)
+    pack("request-end", BodyEnd(size_bytes=len(request)))
+    pack("response", ResponseHead(
+        status=200, reason=b"OK", http_version="HTTP/1.1",
+        headers=((b"Content-Type", b"text/event-stream; charset=utf-8"),),
+    ))  # fmt: skip
+    chunks("response-chunk", answer, answered_bytes)
+    pack("response-end", BodyEnd(size_bytes=len(answer)))
+    connection = ConnectionTimes(connect_started_ns=1, connected_ns=2, tls_done_ns=3)
+    pack("close", EntryClosed(
+        outcome="complete", connection=connection,
+        request_bytes=len(request), response_bytes=len(answer),
+    ))  # fmt: skip
+    return entry
+
+
+# --- the lag -------------------------------------------------------------------------------------
+
+
+def _lags(seconds: float) -> list[Figure]:
+    long = [turn for turn in dialogue.session(100) if len(turn[0]) + len(turn[1]) > 400_000]
+    rest = _lag_ms([next(dialogue.session(1))], 3.7, seconds)
+    busy = _lag_ms(long, 20, seconds)
+    mean_kb = sum(len(a) + len(b) for a, b in long) / len(long) / 1e3
+    return [
+        Figure(name="lag at rest, p50", unit="ms", ours=[_quantile(rest, 50)]),
+        Figure(name="lag at rest, p99", unit="ms", ours=[_quantile(rest, 99)]),
+        Figure(name=f"lag under 20 entries/s of {mean_kb:.0f} KB, p50", unit="ms",
+               ours=[_quantile(busy, 50)]),
+        Figure(name=f"lag under 20 entries/s of {mean_kb:.0f} KB, p99", unit="ms",
+               ours=[_quantile(busy, 99)]),
+    ]  # fmt: skip
+
+
+class _Watched(Background):
+    """What the server does between its calls; notes when each entry's end was committed."""
+
+    def __init__(self, datadir: DataDir) -> None:
+        super().__init__(datadir)
+        self.committed: dict[bytes, float] = {}
+        self._ingest = Ingest(datadir, self._took)
+
+    def _took(self, db: Database, records: Sequence[SpoolRecord]) -> None:
+        now_s = time.monotonic()
+        self.committed |= {one.entry: now_s for one in records if one.kind == "close"}
+        self.live.took(db, records)
+
+
+def _lag_ms(turns: list[tuple[bytes, bytes]], each_s: float, seconds: float) -> list[float]:
+    """Of every entry, in a store that reads, tells and understands as the server does."""
+    with tempfile.TemporaryDirectory() as folder:
+        datadir = DataDir(Path(folder) / "data").prepare()
+        watched = _Watched(datadir)
+        with Store.open(datadir, background=watched.step) as store:
+            session = store.change_sessions(sessions.create, name="bench", is_recording=True)
+            work = (datadir.root, session.result().id, turns, each_s, seconds)
+            appended = _elsewhere(work)
+            deadline_s = time.monotonic() + 60
+            while appended.keys() - watched.committed.keys() and time.monotonic() < deadline_s:
+                time.sleep(0.05)
+        db = database.create(datadir.database)
+        _check_bodies(db, [turns[number % len(turns)] for number in range(len(appended))])
+        db.close()
+    return [(watched.committed[entry] - at_s) * 1e3 for entry, at_s in appended.items()]
+
+
+def _elsewhere(work: tuple[Any, ...]) -> dict[bytes, float]:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe()
+    process = context.Process(target=_write, args=(*work, sender))
+    process.start()
+    sender.close()
+    try:
+        found: dict[bytes, float] = receiver.recv()
+    finally:
+        process.join()
+    return found
+
+
+def _write(
+    root: Path, session: str, turns: list[tuple[bytes, bytes]], each_s: float, seconds: float,
+    answer: Connection,
+) -> None:  # fmt: skip
+    """When the last record of each entry was appended, by its id."""
+    writer = spool.SpoolWriter(DataDir(root).spool)
+    begun_s = time.monotonic()
+    appended: dict[bytes, float] = {}
+    for number in range(int(each_s * seconds)):
+        time.sleep(max(begun_s + number / each_s - time.monotonic(), 0))
+        entry = _append(writer, session, *turns[number % len(turns)], _ANSWERED_BYTES)
+        appended[entry] = time.monotonic()
+    writer.close()
+    answer.send(appended)
+
+
+def _quantile(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -17,9 +17,10 @@ from typing import Literal, get_args
 
 from sqlite_utils import Database
 
-from storage import database, first, matching, packing, pieces, recipes, recoding
+from storage import first, matching, packing, pieces, recipes, recoding
 from storage.chains import sealed, steps_of
 from storage.errors import StoreError
+from storage.gathering import flush, gathering, storing
 from storage.matching import Memory
 from storage.proving import verify
 from storage.recipes import Run, Step
@@ -35,7 +36,9 @@ from storage.views import (
     view,
 )
 
-__all__ = ["BodyView", "growing", "nothing", "verify", "view"]  # read from here, as one module
+__all__ = [  # read from here, as one module
+    "BodyView", "flush", "gathering", "growing", "nothing", "verify", "view",
+]  # fmt: skip
 
 Part = Literal[
     "request",
@@ -60,8 +63,8 @@ def put(db: Database, data: bytes) -> Body | None:
         return None
     body = Body(digest=hashlib.sha256(data).digest(), size_bytes=len(data))
     if not _use_again(db, body.digest):
-        with database.write(db):
-            _store_whole(db, body, data)
+        with storing(db) as memory:
+            _store_whole(db, memory, body, data)
     return body
 
 
@@ -86,27 +89,36 @@ def release(db: Database, digest: bytes) -> None:
 
 def _use_again(db: Database, digest: bytes) -> bool:
     known = db.execute("update bodies set uses = uses + 1 where digest = ?", [digest]).rowcount
-    return known == 1 or first.use_again(db, digest)
+    if known == 1:
+        return True
+    gathered = matching.memory(db).gathered
+    is_moving = gathered is None or gathered.is_moving
+    return is_moving and first.use_again(db, digest)
 
 
-def _store_whole(db: Database, body: Body, data: bytes) -> None:
+def _store_whole(db: Database, memory: Memory, body: Body, data: bytes) -> None:
     coding, plain = recoding.undone(data) or (None, data)
-    _store(db, body, [], plain, coding)
+    _store(db, memory, body, [], plain, coding)
 
 
 def _store(
-    db: Database, body: Body, cut: list[Run], rest: bytes, coding: Coding | None = None
+    db: Database,
+    memory: Memory,
+    body: Body,
+    cut: list[Run],
+    rest: bytes,
+    coding: Coding | None = None,
 ) -> None:
     """A new body, of which `cut` is stored as chunks, one use each, and `rest` is behind that."""
-    memory, found = _cut(db, rest)
-    held = recipes.joined([*cut, (found.first, len(found.fresh))])
+    gathered = memory.gathered
+    assert gathered is not None
+    found = matching.match(db, memory, rest)
+    gathered.add(found.fresh, found.keys)
     runs = recipes.joined([*cut, *found.runs]) if cut else found.runs
     base, depth, steps = _encode(db, memory, runs)
-    own = recipes.own(steps)
-    if own != held:
-        packing.count(db, own, 1)
-        packing.count(db, held, -1)
-    body_id = db.execute(
+    gathered.count(recipes.own(steps), 1)
+    gathered.count(cut, -1)
+    body_id = db.conn.execute(
         """
         insert into bodies (digest, size_bytes, uses, depth, base, recipe, coding)
         values (?, ?, 1, ?, ?, ?, ?)
@@ -124,30 +136,13 @@ def _store(
     memory.remember(body_id, runs)
 
 
-def _cut(db: Database, data: bytes, *, keep_last: bool = True) -> tuple[Memory, matching.Matched]:
-    """Chunks of `data`; new ones are stored. Without `keep_last` the last one is left out."""
-    number, stamp = db.execute("select next_number, stamp from numbering").fetchone()
-    memory = matching.memory(db, stamp)
-    found = matching.match(db, memory, data, number)
-    if not keep_last:
-        found.leave_last()
-    if found.fresh:
-        packing.add(db, number, found.fresh)
-    memory.stamp = stamp + 1
-    db.execute(
-        "update numbering set next_number = ?, stamp = ?",
-        [number + len(found.fresh), memory.stamp],
-    )
-    return memory, found
-
-
 def _encode(db: Database, memory: Memory, runs: list[Run]) -> tuple[int | None, int, list[Step]]:
     """Base, depth and steps of a short recipe."""
     plain: list[Step] = [(False, first, count) for first, count in runs]
     base = matching.base(memory, runs)
     if base is None:
         return None, 0, plain
-    row = db.execute("select depth from bodies where id = ?", [base]).fetchone()
+    row = db.conn.execute("select depth from bodies where id = ?", [base]).fetchone()
     if row is None or row[0] >= _MOST_DEPTH:
         return None, 0, plain
     steps = recipes.against(runs, memory.recent[base])
@@ -269,8 +264,8 @@ class Growing:
         self.entry_id = entry_id
         self.part: Part = part
         self.size_bytes = 0
-        self._hash = hashlib.sha256()
-        self._pending: list[bytes] = []
+        self._hash = hashlib.sha256()  # without what is pending
+        self._pending: list[bytes | memoryview] = []
         self._tail_bytes = 0  # stored behind the last chunk
         self._next = 0  # number of the next piece
 
@@ -298,10 +293,9 @@ class Growing:
         self.flush(db)
         return self
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         """Take the next bytes, into memory only."""
         if data:
-            self._hash.update(data)
             self._pending.append(data)
             self.size_bytes += len(data)
 
@@ -317,8 +311,7 @@ class Growing:
         """Make a body of it all; None if nothing came. Its pieces go."""
         if not self.size_bytes:
             return None
-        rest = b"".join(self._pending)
-        self._pending = []
+        rest = self._take_pending()
         if self._tail_bytes:
             rest = pieces.take_tail(db, self.entry_id, self.part) + rest
         runs = pieces.take_runs(db, self.entry_id, self.part) if self._next else []
@@ -327,33 +320,39 @@ class Growing:
             release_runs(db, runs)
             return body
         coded = _coded(db, runs, rest, self.size_bytes)
-        if coded is None:
-            _store(db, body, runs, rest)
-        else:
-            release_runs(db, runs)
-            _store_whole(db, body, coded)
+        with storing(db) as memory:
+            if coded is None:
+                _store(db, memory, body, runs, rest)
+            else:
+                release_runs(db, runs)
+                _store_whole(db, memory, body, coded)
         return body
 
     def discard(self, db: Database) -> None:
         """Forget it all; the object is of no use any more."""
         discard(db, self.entry_id, self.part)
 
-    def _cut(self, db: Database) -> bytes:
-        """Store chunks of what came if it is much; returns the bytes behind them."""
+    def _take_pending(self) -> bytes:
         data = b"".join(self._pending)
         self._pending = []
+        self._hash.update(data)
+        return data
+
+    def _cut(self, db: Database) -> bytes:
+        """Store chunks of what came if it is much; returns the bytes behind them."""
+        data = self._take_pending()
         if self._tail_bytes + len(data) < PIECE_BYTES:
             return data
         if self._tail_bytes:
             data = pieces.take_tail(db, self.entry_id, self.part) + data
             self._tail_bytes = 0
-        _, found = _cut(db, data, keep_last=False)
-        own = found.runs
-        held = recipes.joined([(found.first, len(found.fresh))])
-        if own != held:
-            packing.count(db, own, 1)
-            packing.count(db, held, -1)
-        pieces.add_runs(db, self.entry_id, self.part, self._next, own, found.last_at)
+        with storing(db) as memory:
+            found = matching.match(db, memory, data)
+            found.leave_last()
+            assert memory.gathered is not None
+            memory.gathered.add(found.fresh, found.keys)
+            memory.gathered.count(found.runs, 1)
+        pieces.add_runs(db, self.entry_id, self.part, self._next, found.runs, found.last_at)
         self._next += 1
         return data[found.last_at :]
 
@@ -363,6 +362,8 @@ def _coded(db: Database, runs: list[Run], rest: bytes, size_bytes: int) -> bytes
     if size_bytes not in recoding.SIZES:
         return None
     cut_bytes = size_bytes - len(rest)
+    if runs:
+        flush(db)
     try:
         head = read_runs(db.conn, runs, cut_bytes, 0, min(cut_bytes, 4)) or rest[:4]
         if recoding.may_be_coded(head, size_bytes):

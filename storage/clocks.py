@@ -9,6 +9,8 @@ In the table a run is a zstd frame where that is shorter, behind a mark that no 
 zero in two bytes. Its magic number is left out.
 """
 
+import threading
+
 import zstandard
 
 from storage import varints
@@ -17,6 +19,8 @@ _SQUEEZED = b"\x80\x00"
 _MIN_SQUEEZED = 16  # shorter runs do not get shorter
 _FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
 _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(9, format=_FORMAT)
+
+_local = threading.local()  # a compressor takes longer to make than to use, and is of one thread
 
 RUN_CHUNKS = 256  # fixed, so that the runs of a body do not depend on how its records came
 
@@ -49,8 +53,17 @@ class Run:
 
     def append(self, offset_ns: int, size_bytes: int) -> None:
         delta = offset_ns - self.last_ns
-        varints.put_signed(self.data, delta)
-        varints.put(self.data, size_bytes)
+        data = self.data
+        # As varints.put_signed and varints.put, for these are most of what a chunk costs.
+        value = delta << 1 if delta >= 0 else (-delta << 1) - 1
+        while value > 0x7F:
+            data.append(value & 0x7F | 0x80)
+            value >>= 7
+        data.append(value)
+        while size_bytes > 0x7F:
+            data.append(size_bytes & 0x7F | 0x80)
+            size_bytes >>= 7
+        data.append(size_bytes)
         self.last_ns = offset_ns
         self.count += 1
 
@@ -74,8 +87,16 @@ def squeeze(data: bytes) -> bytes:
     """A run as the table keeps it."""
     if len(data) < _MIN_SQUEEZED:
         return data
-    frame = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compress(data)
+    frame = _compressor().compress(data)
     return _SQUEEZED + frame if len(frame) + len(_SQUEEZED) < len(data) else data
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    found: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
+    if found is None:
+        found = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
+        _local.compressor = found
+    return found
 
 
 def unsqueeze(content: bytes) -> bytes:

@@ -14,7 +14,9 @@ MAX_BYTES = 4096
 
 # Of the hash's zeros, one in 256 bytes, those count whose neighbour is below this: one in 512.
 _NEIGHBOUR = 128
-_WINDOW_BYTES = 64 << 10
+# Looked at together: little at first, for most often what follows soon is known again.
+_LEAST_BYTES = 3 << 10
+_MOST_BYTES = 64 << 10
 _CONTEXT_BYTES = 16
 
 # Fixed for ever: with another table nothing would be cut as before. With this one no run of zeros,
@@ -30,27 +32,34 @@ class Cutter:
         self._hashes = b""
         self._from = 0  # place in data of the first of the hashes
         self._until = 0
+        self._window_bytes = _LEAST_BYTES
 
     def end(self, start: int) -> int:
         """Where the chunk ends that begins at `start`. It depends on no byte before that."""
         stop = min(start + MAX_BYTES, len(self._data))
-        if start + MIN_BYTES >= stop:
+        at = start + MIN_BYTES
+        if at >= stop:
             return stop
-        if start < self._from or stop > self._until:
+        if not self._from <= start < self._until:
+            self._window_bytes = _LEAST_BYTES
             self._look_at(start)
-        hashes, base = self._hashes, self._from
-        at = start + MIN_BYTES - base
         while True:
-            at = hashes.find(0, at, stop - base)
-            if at < 0:
+            hashes, base = self._hashes, self._from
+            found = hashes.find(0, at - base, min(stop, self._until) - base)
+            if found >= 0:
+                at = base + found + 1
+                if hashes[found - 1] < _NEIGHBOUR:
+                    return at
+            elif stop <= self._until:
                 return stop
-            at += 1
-            if hashes[at - 2] < _NEIGHBOUR:
-                return base + at
+            else:
+                at = max(at, self._until)
+                self._window_bytes = min(self._window_bytes * 2, _MOST_BYTES)
+                self._look_at(self._until)
 
     def _look_at(self, start: int) -> None:
         self._from = max(start - _CONTEXT_BYTES, 0)
-        self._until = min(start + _WINDOW_BYTES, len(self._data))
+        self._until = min(start + self._window_bytes, len(self._data))
         window = self._data[self._from : self._until].translate(_GEAR)
         mixed = int.from_bytes(window, "little")
         mixed ^= mixed << 9

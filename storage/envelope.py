@@ -43,6 +43,7 @@ NIL = bytes(16)  # the entry of records that belong to no entry
 
 MAGIC = b"WSP1"
 HEAD = struct.Struct(">4sIII")
+_MAGIC_CRC = zlib.crc32(MAGIC)
 # array of 6, version, bin8 of 16 bytes, uint32 number
 _ENVELOPE = struct.Struct(">BBBB16sBI")
 _OFFSET = struct.Struct(">BQ")
@@ -129,9 +130,30 @@ def head_at(data: bytes, offset: int) -> Head | None:
     magic, size, payload_crc, head_crc = HEAD.unpack_from(data, offset)
     if magic[1:] != MAGIC[1:] or magic[0] not in (MAGIC[0], 0) or size > MAX_RECORD:
         return None
-    if zlib.crc32(data[offset + 4 : offset + 12], zlib.crc32(MAGIC)) != head_crc:
+    if _head_crc(data, offset) != head_crc:
         return None
     return Head(payload_bytes=size, payload_crc=payload_crc, published=magic[0] != 0)
+
+
+def record_at(data: bytes, offset: int, segment: int, start: int) -> "SpoolRecord | None":
+    """The record at `offset` if all of it is there, published and sound; `start`: of the data."""
+    at = offset + HEAD.size
+    if at > len(data):
+        return None
+    magic, size, payload_crc, head_crc = HEAD.unpack_from(data, offset)
+    if magic != MAGIC or size > MAX_RECORD or at + size > len(data):
+        return None
+    payload = data[at : at + size]
+    if zlib.crc32(payload) != payload_crc or _head_crc(data, offset) != head_crc:
+        return None
+    try:
+        return open_payload(payload, segment, start + offset)
+    except ValueError:
+        return None
+
+
+def _head_crc(data: bytes, offset: int) -> int:
+    return zlib.crc32(data[offset + 4 : offset + 12], _MAGIC_CRC)
 
 
 def payload_at(data: bytes, offset: int, head: Head) -> bytes | None:

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import msgspec
 from sqlite_utils import Database
@@ -20,6 +21,9 @@ from sqlite_utils import Database
 from storage import packing, packs, recipes
 from storage.cutting import Cutter
 from storage.recipes import Run
+
+if TYPE_CHECKING:
+    from storage.gathering import Gathered
 
 _RECENT_CHUNKS = 200_000  # in the recipes of the recent bodies together
 _LONGEST = 16_384  # chunks; longer bodies are not remembered
@@ -35,6 +39,7 @@ class Matched(msgspec.Struct):
 
     first: int
     fresh: list[bytes] = []
+    keys: dict[int, int] = {}  # of the new ones, to their numbers
     runs: list[Run] = []
     last_at: int = 0  # where the last chunk begins
 
@@ -48,6 +53,7 @@ class Matched(msgspec.Struct):
         # With nothing fresh it may be the newest chunk of all, which was stored before.
         if self.fresh and number == self.first + len(self.fresh) - 1 and not is_used:
             self.fresh.pop()
+            self.keys.popitem()
 
 
 class Memory:
@@ -58,6 +64,8 @@ class Memory:
 
     def clear(self) -> None:
         self.stamp = -1
+        self.gathered: Gathered | None = None  # of the present transaction
+        self.reader: packs.Reader | None = None  # the same
         self.cache = packs.Cache(_CACHED_BYTES)
         self.keys: dict[int, int] = {}
         self.recent: OrderedDict[int, list[Run]] = OrderedDict()  # by id of body
@@ -96,6 +104,12 @@ class Memory:
             return None
         return found >> _PLACE_BITS, found & (1 << _PLACE_BITS) - 1
 
+    def most_common_owner(self, numbers: Sequence[int]) -> int | None:
+        """The newest body with most of these chunks; None: no recent one has any."""
+        owners = (self._owners.get(number) for number in numbers)
+        votes = Counter(owner >> _PLACE_BITS for owner in owners if owner is not None)
+        return votes.most_common(1)[0][0] if votes else None
+
     def following(self, number: int) -> list[Run]:
         """What came behind this chunk the last time."""
         found = self.owner(number)
@@ -111,31 +125,30 @@ class Memory:
 _memories: "weakref.WeakKeyDictionary[Database, Memory]" = weakref.WeakKeyDictionary()
 
 
-def memory(db: Database, stamp: int) -> Memory:
-    """The memory of this connection; empty if what it holds was rolled back."""
+def memory(db: Database) -> Memory:
+    """The memory of this connection."""
     found = _memories.get(db)
     if found is None:
         found = _memories[db] = Memory()
-    if found.stamp != stamp:
-        found.clear()
-        found.stamp = stamp
     return found
 
 
-def match(db: Database, known: Memory, data: bytes, first: int) -> Matched:
-    """Cut `data` into chunks; new ones are numbered from `first` on."""
-    return _Match(db, known, data, first).run()
+def match(db: Database, known: Memory, data: bytes) -> Matched:
+    """Cut `data` into chunks; new ones are numbered as they will be gathered."""
+    return _Match(db, known, data).run()
 
 
 class _Match:
-    def __init__(self, db: Database, known: Memory, data: bytes, first: int) -> None:
-        self._db = db
+    def __init__(self, db: Database, known: Memory, data: bytes) -> None:
+        assert known.gathered is not None
+        assert known.reader is not None
+        self._conn = db.conn
         self._known = known
         self._data = data
-        self._reader = packs.Reader(db.conn, known.cache)
+        self._gathered = known.gathered
+        self._reader = known.reader
         self._cutter = Cutter(data)
-        self._fresh_keys: dict[int, int] = {}
-        self._found = Matched(first=first)
+        self._found = Matched(first=known.gathered.next_number)
 
     def run(self) -> Matched:
         at, data = 0, self._data
@@ -152,25 +165,31 @@ class _Match:
         return self._found
 
     def _stored(self, key: int, chunk: bytes) -> int | None:
-        number = self._fresh_keys.get(key)
+        number = self._found.keys.get(key)
         if number is not None:
             return number if self._found.fresh[number - self._found.first] == chunk else None
-        number = self._known.keys.get(key)
+        number = self._gathered.keys.get(key) or self._known.keys.get(key)
         if number is None:
-            row = self._db.execute("select number from chunks where key = ?", [key]).fetchone()
+            row = self._conn.execute("select number from chunks where key = ?", [key]).fetchone()
             if row is None:
                 return None
             number = self._remember(key, row[0])
         return number if self._holds(number, chunk) else None
 
     def _holds(self, number: int, chunk: bytes) -> bool:
-        found = self._reader.sound(number)
+        found = self._sound(number)
         return found is not None and found[0].chunk(found[1]) == chunk
+
+    def _sound(self, number: int) -> tuple[packs.Pack, int] | None:
+        """The pack with this chunk, and its index there; None if it is gone or damaged."""
+        if number >= self._gathered.first:
+            return self._gathered.find(number)
+        return self._reader.sound(number)
 
     def _new(self, key: int, chunk: bytes) -> int:
         number = self._found.first + len(self._found.fresh)
         self._found.fresh.append(chunk)
-        self._fresh_keys[key] = number
+        self._found.keys[key] = number
         self._known.keys.pop(key, None)
         return number
 
@@ -191,7 +210,7 @@ class _Match:
                 # Nearly all that ingest does with what was sent before are these few lines.
                 low = first - pack.first if pack else -1
                 if pack is None or not 0 <= low < pack.count:
-                    found = self._reader.sound(first)
+                    found = self._sound(first)
                     if found is None:
                         return at
                     pack, low = found
@@ -227,9 +246,4 @@ def forget(db: Database, body_id: int) -> None:
 def base(known: Memory, runs: Sequence[Run]) -> int | None:
     """The recent body that holds most of these chunks; None if there is none."""
     step = max(len(runs) // _ASKED, 1)
-    votes: Counter[int] = Counter()
-    for first, count in runs[::step]:
-        owner = known.owner(first + count - 1)
-        if owner is not None:
-            votes[owner[0]] += 1
-    return votes.most_common(1)[0][0] if votes else None
+    return known.most_common_owner([first + count - 1 for first, count in runs[::step]])

@@ -18,7 +18,7 @@ from storage.packs import PACK_BYTES, Pack
 from storage.recipes import Run
 
 _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
-_LEVELS = (3, 6, 12, 12)  # of zstd, by stage
+_LEVELS = (3, 3, 12, 12)  # of zstd, by stage: what ingest waits for is quick
 
 _POOL_BYTES = 64 << 10
 _VACUUM_PAGES = 256  # given back with each pack
@@ -32,63 +32,42 @@ def key(chunk: bytes) -> int:
     return int.from_bytes(sha256(chunk).digest()[:5])
 
 
-def add(db: Database, first: int, chunks: Sequence[bytes]) -> None:
+def add(db: Database, pack: Pack, uses: Sequence[int]) -> Pack | None:
     """
-    Store new chunks under the numbers from `first` on, with one use each.
+    Store new chunks; returns the pack that they are in, None if there is damage in it.
 
     They are put together with what came last while that is short: what is new in one body is
     often like what was new in the one before.
     """
-    start = size_bytes = 0
-    for index, chunk in enumerate(chunks, 1):
-        size_bytes += len(chunk)
-        if size_bytes >= PACK_BYTES or index == len(chunks):
-            _add(db, _fresh(first + start, chunks[start:index]))
-            start, size_bytes = index, 0
-    db.conn.executemany(
-        # What has the key already is not the same bytes: it is damaged, as a rule.
-        """
-        insert into chunks (key, number) values (?, ?)
-        on conflict (key) do update set number = excluded.number
-        """,
-        [(key(chunk), number) for number, chunk in enumerate(chunks, first)],
-    )
-
-
-def _fresh(first: int, chunks: Sequence[bytes]) -> Pack:
-    sizes, crcs = [len(chunk) for chunk in chunks], [zlib.crc32(chunk) for chunk in chunks]
-    return Pack(first, 0, sizes, crcs, b"".join(chunks))
-
-
-def _add(db: Database, pack: Pack) -> None:
+    parts = [(pack, uses)]
     row = db.execute(
         "select first, uses, stage, is_dirty from packs order by first desc limit 1"
     ).fetchone()
-    parts = [(pack, [1] * pack.count)]
     if row is not None:
-        last, uses, stage, is_dirty = row
+        last, last_uses, stage, is_dirty = row
         old = _readable(db, last) if stage == _FRESH and not is_dirty else None
         if old is not None and pack.first + pack.count - last <= _MOST_NUMBERS:
             _delete(db, last)
-            parts.insert(0, (old, packed.unpack_uses(uses, old.count)))
+            parts.insert(0, (old, packed.unpack_uses(last_uses, old.count)))
     size_bytes = sum(len(part.plain) for part, _ in parts)
-    _insert_parts(db, _POOLED if size_bytes >= _POOL_BYTES else _FRESH, parts)
+    made = _insert_parts(db, _POOLED if size_bytes >= _POOL_BYTES else _FRESH, parts)
+    return None if parts[0][0].bad else made
 
 
 def count(db: Database, runs: Iterable[Run], change: int) -> None:
     """Change the uses of chunks; those that come to none are left to `sweep`."""
-    counter = _Counter(db, change)
+    counter = Counter(db)
     for first, numbers in runs:
         stop = first + numbers
         while first < stop:
-            first = counter.change(first, stop)
+            first = counter.change(first, stop, change)
     counter.write()
 
 
 def count_some(db: Database, first: int, numbers: int) -> int:
     """One use less of the chunks from `first` on that lie in one pack; how many these are."""
-    counter = _Counter(db, -1)
-    reached = counter.change(first, first + numbers)
+    counter = Counter(db)
+    reached = counter.change(first, first + numbers, -1)
     counter.write()
     return reached - first
 
@@ -162,17 +141,18 @@ def _group(db: Database, *, is_resting: bool) -> list[int] | None:
 def _insert(
     db: Database, first: int, stage: int, sizes: Sequence[int], crcs: Sequence[int],
     uses: Sequence[int], plain: bytes, *, is_damaged: bool = False,
-) -> None:  # fmt: skip
-    data = packed.compress(plain, _LEVELS[stage])
+) -> Pack:  # fmt: skip
+    token, data = packs.token(), packed.compress(plain, _LEVELS[stage])
     db.execute(
         """
         insert into packs (first, count, size_bytes, stage, is_damaged, token, crc, uses, sizes)
         values (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
-        [first, len(sizes), len(plain), stage, is_damaged, packs.token(), zlib.crc32(data),
+        [first, len(sizes), len(plain), stage, is_damaged, token, zlib.crc32(data),
          packed.pack_uses(uses), packed.directory(sizes, crcs)],
     )  # fmt: skip
     db.execute("insert into packed (first, data) values (?, ?)", [first, data])
+    return Pack(first, token, sizes, crcs, plain)
 
 
 def _delete(db: Database, first: int) -> None:
@@ -180,16 +160,16 @@ def _delete(db: Database, first: int) -> None:
     db.execute("delete from packed where first = ?", [first])
 
 
-class _Counter:
-    """Changes the uses of chunks, pack by pack."""
+class Counter:
+    """Changes the uses of chunks, pack by pack; `write` puts them into the table."""
 
-    def __init__(self, db: Database, change: int) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._change = change
         self._uses: dict[int, list[int]] = {}
+        self._lessened: set[int] = set()  # packs that may hold a chunk that nobody uses
         self._found = range(0)  # numbers of the pack that was asked about last
 
-    def change(self, first: int, stop: int) -> int:
+    def change(self, first: int, stop: int, by: int) -> int:
         """From `first` to `stop`, or to the end of a pack; returns where to go on."""
         if first not in self._found and not self._find(first):
             row = self._db.execute("select min(first) from packs where first > ?", [first])
@@ -198,16 +178,20 @@ class _Counter:
         at, stop = self._found.start, min(stop, self._found.stop)
         uses = self._uses[at]
         for index in range(first - at, stop - at):
-            uses[index] = max(uses[index] + self._change, 0)
+            uses[index] = max(uses[index] + by, 0)
+        if by < 0:
+            self._lessened.add(at)
         return stop
 
     def write(self) -> None:
         for first, uses in self._uses.items():
             self._db.execute(
                 "update packs set uses = ?, is_dirty = max(is_dirty, ?) where first = ?",
-                [packed.pack_uses(uses), self._change < 0 and 0 in uses, first],
+                [packed.pack_uses(uses), first in self._lessened and 0 in uses, first],
             )
         self._uses.clear()
+        self._lessened.clear()
+        self._found = range(0)
 
     def _find(self, number: int) -> bool:
         row = self._db.execute(
@@ -217,11 +201,11 @@ class _Counter:
         if row is None or number >= row[0] + row[1]:
             return False
         first, count, uses = row
-        self._found = range(first, first + count)
         if first not in self._uses:
             if len(self._uses) >= _COUNTED_PACKS:
                 self.write()
             self._uses[first] = packed.unpack_uses(uses, count)
+        self._found = range(first, first + count)
         return True
 
 
@@ -262,7 +246,7 @@ def _join(db: Database, firsts: Sequence[int], stage: int) -> None:
     _insert_parts(db, stage, parts)
 
 
-def _insert_parts(db: Database, stage: int, parts: Sequence[tuple[Pack, Sequence[int]]]) -> None:
+def _insert_parts(db: Database, stage: int, parts: Sequence[tuple[Pack, Sequence[int]]]) -> Pack:
     """One pack of several; what nobody uses keeps its number and loses its bytes."""
     start = parts[0][0].first
     sizes: list[int] = []
@@ -285,4 +269,4 @@ def _insert_parts(db: Database, stage: int, parts: Sequence[tuple[Pack, Sequence
             is_damaged = is_damaged or bool(used and index in pack.bad)
     while counts and not counts[-1]:
         del sizes[-1], crcs[-1], counts[-1]
-    _insert(db, start, stage, sizes, crcs, counts, b"".join(plain), is_damaged=is_damaged)
+    return _insert(db, start, stage, sizes, crcs, counts, b"".join(plain), is_damaged=is_damaged)

@@ -199,19 +199,21 @@ class Reader:
         Raises Missing.
         """
         found = []
-        pack: Pack | None = None
-        index = 0
+        low = high = 0  # numbers of the pack at hand
+        offsets: list[int] = []
+        plain = b""
         for first, count in runs:
             while count:
-                index = first - pack.first if pack else -1
-                if pack is None or not 0 <= index < pack.count:
+                if not low <= first < high:
                     pack = self.pack(self.place(first))
                     if pack is None or pack.bad:
                         return None
-                    index = first - pack.first
-                stop = min(index + count, pack.count)
-                found.append(pack.plain[pack.offsets[index] : pack.offsets[stop]])
-                first, count = first + stop - index, count - (stop - index)
+                    low, high = pack.first, pack.first + pack.count
+                    offsets, plain = pack.offsets, pack.plain
+                stop = min(first + count, high)
+                found.append(plain[offsets[first - low] : offsets[stop - low]])
+                count -= stop - first
+                first = stop
         return found
 
     def segments(self, runs: Sequence[Run]) -> Iterator[tuple[Place, int, int, int]]:

@@ -47,18 +47,21 @@ def unpack(data: bytes) -> list[Step]:
     at = 0
     try:
         while at < len(data):
-            # Most numbers are of one byte, and this loop is much of what it takes to read a body.
+            # Most numbers are of one or two bytes, and reading a body is mostly this loop.
             head = data[at]
-            if head < 0x80:
-                at += 1
-            else:
-                head, at = varints.take(data, at)
+            at += 1
+            if head >= 0x80:
+                head, at = varints.take(data, at - 1)
             moved = data[at]
-            if moved < 0x80:
+            at += 1
+            if moved >= 0x80:
+                high = data[at]
                 at += 1
-                moved = -(moved + 1 >> 1) if moved & 1 else moved >> 1
-            else:
-                moved, at = varints.take_signed(data, at)
+                if high < 0x80:
+                    moved = moved & 0x7F | high << 7
+                else:
+                    moved, at = varints.take(data, at - 2)
+            moved = -(moved + 1 >> 1) if moved & 1 else moved >> 1
             is_copy, count = bool(head & 1), head >> 1
             first = expected[is_copy] + moved
             expected[is_copy] = first + count

@@ -41,6 +41,12 @@ class Window:
     def records(self, limit_bytes: int, *, growing: bool) -> Iterator[SpoolRecord | Damage]:
         """What begins in the first `limit_bytes`; `offset` goes behind it."""
         while self.offset < limit_bytes and self._reaches(self.offset + 1):
+            # Nearly all records are sound and in memory as a whole.
+            record = envelope.record_at(self._data, self.offset, self._segment, self.start)
+            if record is not None:
+                self.offset += envelope.HEAD.size + len(record.payload)
+                yield record
+                continue
             if growing and self._data[self.offset] == 0:
                 return  # its writer is at it
             payload = self._payload(self.offset)

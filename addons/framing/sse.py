@@ -10,6 +10,7 @@ what a cut stream held: `finish` hands it out and sets `truncated`.
 import msgspec
 
 _BOM = b"\xef\xbb\xbf"
+_LF, _CR = b"\n\r"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,20 +46,28 @@ class Decoder:
         lines = chunk.splitlines(keepends=True)
         events = []
         for line in lines:
-            if line[-1:] not in b"\r\n":
+            end = line[-1]
+            if end == _LF:
+                line = line[:-2] if line[-2:] == b"\r\n" else line[:-1]
+            elif end == _CR:
+                self._skip_lf = line is lines[-1]
+                line = line[:-1]
+            else:
                 self._tail.append(line)
                 break
-            if line[-1:] == b"\r":
-                self._skip_lf = line is lines[-1]
-            event = self._line(self._joined(line.rstrip(b"\r\n")))
-            if event:
+            if self._tail or not self._started:
+                line = self._joined(line)
+            if line:
+                self._line(line)
+            elif event := self._dispatch():
                 events.append(event)
         return events
 
     def finish(self) -> list[Event]:
         """What is left at the close: an event that no empty line ended."""
         if self._tail:
-            self._line(self._joined(b""))
+            if line := self._joined(b""):
+                self._line(line)
             self.truncated = True
         if self._data:
             self.truncated = True
@@ -75,9 +84,7 @@ class Decoder:
             line = line.removeprefix(_BOM)
         return line
 
-    def _line(self, line: bytes) -> Event | None:
-        if not line:
-            return self._dispatch()
+    def _line(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
@@ -88,7 +95,6 @@ class Decoder:
             self._id = value.decode(errors="replace")
         elif field == b"retry" and value.isdigit():
             self._retry_ms = int(value[:18])
-        return None
 
     def _dispatch(self) -> Event | None:
         name, data, retry_ms = self._name, self._data, self._retry_ms

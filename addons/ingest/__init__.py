@@ -15,7 +15,7 @@ from itertools import takewhile
 from sqlite_utils import Database
 
 from addons.ingest.tail import Tail
-from storage import database, raw, removal, spool
+from storage import bodies, database, raw, removal, spool
 from storage.datadir import DataDir
 from storage.spool import Damage, Position, SpoolReader, SpoolRecord
 from storage.upkeep import Upkeep
@@ -117,7 +117,7 @@ class Ingest:
         """How long it took, without the commit; endless if some is left to take at once."""
         until_s = started_s + 1.5 * _WORK_S
         try:
-            with database.write(db):
+            with database.write(db), bodies.gathering(db):
                 left = tail.take(
                     db, found, lambda: time.monotonic() > until_s or self._is_awaited()
                 )

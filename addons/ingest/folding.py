@@ -38,7 +38,7 @@ class Indigestible(Exception):
 
 _SIZE = Annotated[int, msgspec.Meta(ge=0, le=(1 << 40))]
 _OPCODE = Annotated[int, msgspec.Meta(ge=0, le=15)]
-_CHUNK = msgspec.msgpack.Decoder(tuple[_SIZE, bytes])
+_CHUNK = msgspec.msgpack.Decoder(tuple[_SIZE, memoryview])
 _DATA = msgspec.msgpack.Decoder(bytes)
 _MESSAGE = msgspec.msgpack.Decoder(tuple[bool, _OPCODE, bool, bytes])
 _ANSWER = msgspec.msgpack.Decoder(ResponseHead)
@@ -75,6 +75,9 @@ class Fold:
         self._unwritten: set[bodies.Part] = set()
         self._runs: dict[Side, clocks.Run] = {}
         self._ticked: set[Side] = set()
+        self._new_bytes = 0  # crossed since the last transaction
+        self._crossed_ns = 0  # when the latest did, Unix time
+        self._last_byte_ns: int | None = None  # of the answer, since then
 
     @classmethod
     def begin(
@@ -126,11 +129,19 @@ class Fold:
         if missing:
             self._gap(Gap(reason="records_missing", records=missing))
         progress.number = record.number + 1
-        progress.offset_ns = max(progress.offset_ns, record.offset_ns)
+        if record.offset_ns > progress.offset_ns:
+            progress.offset_ns = record.offset_ns
         if self._closed is not None:
             self._close_at(record.offset_ns)
 
+    def _request_chunk(self, record: SpoolRecord) -> None:
+        self._chunk("request", record)
+
+    def _response_chunk(self, record: SpoolRecord) -> None:
+        self._chunk("response", record)
+
     def _chunk(self, side: Side, record: SpoolRecord) -> None:
+        # Most records are these: an answer may come in thousands.
         size_bytes, data = _CHUNK.decode(record.content)
         flow = self._flow(side)
         if flow.ended:
@@ -226,9 +237,9 @@ class Fold:
     def _crossed(self, flow: Flow, size_bytes: int) -> None:
         if size_bytes > 0:
             flow.size_bytes += size_bytes
-            at_ns = self.progress.started_ns + self.progress.offset_ns
-            session = self.progress.session
-            self._rows.traffic(session, entries=0, size_bytes=size_bytes, at_ns=at_ns)
+            self._new_bytes += size_bytes
+            # At each of them, for that moment must not depend on where transactions end.
+            self._crossed_ns = self.progress.started_ns + self.progress.offset_ns
 
     def _tick(self, side: Side, flow: Flow, offset_ns: int, size_bytes: int) -> None:
         run = self._run(side, flow)
@@ -238,9 +249,9 @@ class Fold:
         if run.is_full:
             self._write_run(side)
         if side == "response":
-            timing = self.progress.timing
-            first = offset_ns if timing.first_byte_ns is None else timing.first_byte_ns
-            self.progress.timing = _at(timing, first_byte_ns=first, last_byte_ns=offset_ns)
+            if self._last_byte_ns is None and self.progress.timing.first_byte_ns is None:
+                self.progress.timing = _at(self.progress.timing, first_byte_ns=offset_ns)
+            self._last_byte_ns = offset_ns
 
     def _run(self, side: Side, flow: Flow) -> clocks.Run:
         run = self._runs.get(side)
@@ -259,9 +270,8 @@ class Fold:
         self._ticked.discard(side)
         self._rows.clock(self.id, side, run.first, run.count, run.at_bytes, bytes(run.data))
 
-    def _append(self, part: bodies.Part, data: bytes) -> None:
-        growing = self._body(part)
-        growing.append(data)
+    def _append(self, part: bodies.Part, data: bytes | memoryview) -> None:
+        (self._growing.get(part) or self._body(part)).append(data)
         self._unwritten.add(part)
 
     def _body(self, part: bodies.Part) -> bodies.Growing:
@@ -304,6 +314,7 @@ class Fold:
         assert rest is not None
         whole = self._growing[part] = bodies.Growing(self.id, part)
         decoder = codings.Decoder(coding)
+        bodies.flush(self._db)
         for piece in bodies.view(self._db.conn, digest).stream(0, until):
             whole.append(decoder.feed(piece))
             whole.flush(self._db)
@@ -356,6 +367,14 @@ class Fold:
         for side in list(self._ticked):
             self._write_run(side)
         progress = self.progress
+        if self._new_bytes:
+            size_bytes, self._new_bytes = self._new_bytes, 0
+            self._rows.traffic(
+                progress.session, entries=0, size_bytes=size_bytes, at_ns=self._crossed_ns
+            )
+        if self._last_byte_ns is not None:
+            progress.timing = _at(progress.timing, last_byte_ns=self._last_byte_ns)
+            self._last_byte_ns = None
         row = raw.EntryRow(
             id=self.id,
             session_id=progress.session,
@@ -374,8 +393,8 @@ class Fold:
 
 
 _STEPS: dict[str, Callable[[Fold, SpoolRecord], None]] = {
-    "request-chunk": lambda fold, record: fold._chunk("request", record),
-    "response-chunk": lambda fold, record: fold._chunk("response", record),
+    "request-chunk": Fold._request_chunk,
+    "response-chunk": Fold._response_chunk,
     "request-decoded": lambda fold, record: fold._decoded("request", record),
     "response-decoded": lambda fold, record: fold._decoded("response", record),
     "request-end": lambda fold, record: fold._end("request", record),

@@ -8,7 +8,8 @@ import msgspec
 
 from addons.redaction import Body, Redactor
 from storage import traffic
-from storage.records import Cut, Entry, Headers, Side
+from storage.batches import Batch
+from storage.records import Cut, Entry, Gap, Headers, Side
 
 _HELD_BYTES = 1 << 20  # of a body
 
@@ -24,9 +25,17 @@ class Stored(Protocol):
 class Captured:
     """One entry of the store. `entry` has masked heads, `cuts` grows while bodies are masked."""
 
-    def __init__(self, conn: sqlite3.Connection, entry: Entry, mask: "Mask | None") -> None:
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        entry: Entry,
+        mask: "Mask | None",
+        batch: Batch | None = None,
+    ) -> None:
         self.conn = conn
-        self._stored = traffic.cuts(conn, entry.id)
+        self._batch = batch  # what was read of it by now
+        has_cuts = batch is None or entry.id in batch.cut
+        self._stored = traffic.cuts(conn, entry.id) if has_cuts else []
         self.cuts = list(self._stored)
         self._original = entry  # its target says whether the bodies are credentials
         self._mask = mask
@@ -40,11 +49,24 @@ class Captured:
         Raises StoreError or NotFound where the store cannot read it.
         """
         found = self._bodies.get(side)
+        if found is None and (data := self._read(side)) is not None:
+            found = self._bodies[side] = _Held(data)
         if found is None:
             view = traffic.body(self.conn, self._original, side)
             is_held = view.digest is not None and view.size_bytes <= _HELD_BYTES
             found = self._bodies[side] = _Held(view.read()) if is_held else view
         return found
+
+    def gaps(self) -> list[Gap]:
+        if self._batch is not None and self.entry.id not in self._batch.gapped:
+            return []
+        return traffic.gaps(self.conn, self.entry.id)
+
+    def _read(self, side: Side) -> bytes | None:
+        """A body that was read together with those of other entries."""
+        entry = self._original
+        known = entry.request_body if side == "request" else entry.response_body
+        return self._batch.bodies.get(known.digest) if self._batch and known else None
 
     def masked(
         self,

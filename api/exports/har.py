@@ -20,12 +20,13 @@ from collections.abc import Iterator
 import msgspec
 
 from addons.redaction import Redactor
-from api.exports import har_bodies, har_frames, har_heads, har_times
+from api.exports import har_bodies, har_frames, har_heads, har_plain, har_times
 from api.exports.captured import Captured, Mask
-from storage import database, traffic
+from storage import batches, database, traffic
+from storage.batches import Batch
 from storage.records import Cut, Entry, Gap, Session
 
-_GATHERED_BYTES = 1 << 16
+_GATHERED_BYTES = 1 << 18
 _AT_ONCE_BYTES = 1 << 18  # bodies of an entry that is made in one go
 _encode = msgspec.json.encode
 
@@ -34,7 +35,7 @@ def export(
     conn: sqlite3.Connection, session: Session, *, redactor: Redactor | None = None
 ) -> Iterator[bytes]:
     """
-    The whole document in pieces of UTF-8 JSON, some 64 KB each.
+    The whole document in pieces of UTF-8 JSON, some 256 KB each.
 
     With a `redactor` of its own the export cuts credentials that the store was told to keep: what
     any head of the session holds is cut wherever it stands.
@@ -51,18 +52,30 @@ def _document(conn: sqlite3.Connection, session: Session, mask: Mask | None) -> 
     yield b',"_session":' + _encode({"id": session.id, "name": session.name})
     yield b',"pages":[],"entries":['
     separator = b"\n"
-    for entry in traffic.each(conn, session.id):
-        yield separator
-        if _is_small(entry):
-            # A statement that takes no lock of its own costs a third less. Nothing is given out
-            # meanwhile: a client that reads slowly would keep the snapshot open.
-            with database.snapshot(conn):
-                made = b"".join(_entry(Captured(conn, entry, mask)))
-            yield made
-        else:
-            yield from _entry(Captured(conn, entry, mask))
-        separator = b",\n"
+    for entries in batches.each(conn, session.id):
+        batch = batches.read(conn, entries)
+        for entry in entries:
+            yield separator
+            yield from _any(conn, entry, mask, batch)
+            separator = b",\n"
     yield b"]}}\n"
+
+
+def _any(
+    conn: sqlite3.Connection, entry: Entry, mask: Mask | None, batch: Batch
+) -> Iterator[bytes]:
+    found = har_plain.entry(entry, batch) if mask is None else None
+    if found is not None:
+        gaps = traffic.gaps(conn, entry.id) if entry.id in batch.gapped else ()
+        yield _encode(_head(entry) | found | ({"_gaps": list(map(_gap, gaps))} if gaps else {}))
+    elif _is_small(entry):
+        # A statement that takes no lock of its own costs a third less. Nothing is given out
+        # meanwhile: a client that reads slowly would keep the snapshot open.
+        with database.snapshot(conn):
+            made = b"".join(_entry(Captured(conn, entry, mask, batch)))
+        yield made
+    else:
+        yield from _entry(Captured(conn, entry, mask, batch))
 
 
 def _is_small(entry: Entry) -> bool:
@@ -75,16 +88,7 @@ def _is_small(entry: Entry) -> bool:
 def _entry(captured: Captured) -> Iterator[bytes]:
     # Heads are small and made whole; the two bodies are spliced in, for they may be long.
     entry = captured.entry
-    timings, total_ms = har_times.timings(entry)
-    head = {
-        "startedDateTime": har_times.iso(entry.started_ns),
-        "time": total_ms,
-        "timings": timings,
-        "cache": {},
-        **_server(entry),
-        **_own(entry),
-    }
-    yield _open_object(head) + b',"request":' + _open_object(har_heads.request(entry))
+    yield _open_object(_head(entry)) + b',"request":' + _open_object(har_heads.request(entry))
     yield from har_bodies.request(captured)
     yield b'},"response":' + _open_object(har_heads.response(entry))
     yield from har_bodies.response(captured)
@@ -93,9 +97,21 @@ def _entry(captured: Captured) -> Iterator[bytes]:
     # The last, for an export that cuts finds more of them on its way through the bodies.
     if captured.cuts:
         yield b',"_cuts":' + _encode([_cut(cut) for cut in captured.cuts])
-    if gaps := traffic.gaps(captured.conn, entry.id):
+    if gaps := captured.gaps():
         yield b',"_gaps":' + _encode([_gap(gap) for gap in gaps])
     yield b"}"
+
+
+def _head(entry: Entry) -> dict[str, object]:
+    timings, total_ms = har_times.timings(entry)
+    return {
+        "startedDateTime": har_times.iso(entry.started_ns),
+        "time": total_ms,
+        "timings": timings,
+        "cache": {},
+        **_server(entry),
+        **_own(entry),
+    }
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

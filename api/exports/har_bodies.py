@@ -7,7 +7,7 @@ import msgspec
 from api.exports import har_heads, strings
 from api.exports.captured import Captured
 from api.exports.plain import Plain
-from storage.records import Headers, Side
+from storage.records import Side
 
 _encode = msgspec.json.encode
 
@@ -19,7 +19,7 @@ def request(captured: Captured) -> Iterator[bytes]:
     plain, fault = _plain(captured, "request")
     if plain is not None and not plain.stored_bytes:
         return
-    mime_type = _mime_type(captured.entry.request_headers) or ""
+    mime_type = har_heads.mime_type(captured.entry.request_headers) or ""
     yield b',"postData":' + _open_object({"mimeType": mime_type})
     if plain is None:
         # Some readers fall over a text that is not there; Chrome makes "undefined" of it.
@@ -34,11 +34,7 @@ def request(captured: Captured) -> Iterator[bytes]:
 
 def response(captured: Captured) -> Iterator[bytes]:
     """`,"content":{...}`; always there, as HAR wants it."""
-    mime_type = _mime_type(captured.entry.response_headers or ()) or "x-unknown"
-    if har_heads.is_event_stream(captured.entry):
-        # Chrome drops `_eventSourceMessages` where a charset stands here (seen with 156), and it
-        # says nothing: event streams are UTF-8.
-        mime_type = har_heads.EVENT_STREAM
+    mime_type = har_heads.content_type(captured.entry)
     yield b',"content":' + _open_object({"mimeType": mime_type})
     if captured.entry.kind != "http":
         yield b',"size":0,"text":""}'
@@ -68,11 +64,6 @@ def _comment(plain: Plain | None, fault: str | None) -> bytes:
     said = f"left out: {fault}" if plain is None else f"ends early: {fault}" if fault else None
     said = said or (plain.comment if plain else None)
     return b',"comment":' + _encode(said) if said else b""
-
-
-def _mime_type(headers: Headers) -> str | None:
-    value = har_heads.value_of(headers, b"content-type")
-    return har_heads.text(value) if value is not None else None
 
 
 def _open_object(fields: dict[str, object]) -> bytes:

@@ -1,6 +1,7 @@
 """The clock of an entry as HAR counts it: phases of milliseconds that follow each other."""
 
 import datetime
+import functools
 
 from storage.records import Entry
 
@@ -43,15 +44,21 @@ def timings(entry: Entry) -> tuple[dict[str, float], float]:
         "receive": receive,
     }
     # `ssl` is part of `connect` (the specification, "timings").
-    total = sum(value for name, value in phases.items() if name != "ssl" and value > 0)
+    total = max(blocked, 0) + max(connect, 0) + send + wait + receive
     return phases, round(total, 3)
 
 
 def iso(unix_ns: int) -> str:
     """A moment in UTC, to the microsecond."""
-    seconds, nanoseconds = divmod(unix_ns, 1_000_000_000)
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return f"{moment.isoformat()[:19]}.{nanoseconds // 1000:06d}Z"
+    minutes, rest_us = divmod(unix_ns // 1000, 60_000_000)
+    seconds, rest_us = divmod(rest_us, 1_000_000)
+    return f"{_minute(minutes)}:{seconds:02d}.{rest_us:06d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _minute(minutes: int) -> str:
+    """Up to the minute, for traffic comes many entries in one."""
+    return datetime.datetime.fromtimestamp(minutes * 60, datetime.UTC).isoformat()[:16]
 
 
 def unix_seconds(entry: Entry, offset_ns: int) -> float:
@@ -62,14 +69,18 @@ def unix_seconds(entry: Entry, offset_ns: int) -> float:
 class _Ladder:
     """Where the phases have come to; it never goes back."""
 
+    __slots__ = ("_at_ns",)
+
     def __init__(self) -> None:
         self._at_ns = 0
 
     def climb(self, to_ns: int | None) -> float:
         """The milliseconds from the last mark to this one; 0 to one that is unknown or before."""
         begun_ns = self._at_ns
-        self._at_ns = max(begun_ns, to_ns or 0)
-        return _ms(self._at_ns - begun_ns)
+        if not to_ns or to_ns <= begun_ns:
+            return 0.0
+        self._at_ns = to_ns
+        return _ms(to_ns - begun_ns)
 
 
 def _ms(nanoseconds: int) -> float:
@@ -77,4 +88,7 @@ def _ms(nanoseconds: int) -> float:
 
 
 def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None

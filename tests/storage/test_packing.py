@@ -208,6 +208,14 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.lists(st.integers(0, len(PARTS) - 1), min_size=1, max_size=9)),
         st.tuples(st.just("release"), st.integers(0, 20)),
+        st.tuples(
+            st.sampled_from(["together", "lost"]),
+            st.lists(
+                st.lists(st.integers(0, len(PARTS) - 1), min_size=1, max_size=9),
+                min_size=1,
+                max_size=4,
+            ),
+        ),
         st.sampled_from([("repack", 0), ("sweep", 0), ("step", 0), ("crash", 0), ("forget", 0)]),
     ),
     max_size=25,
@@ -225,6 +233,27 @@ class World:
         data = b"".join(PARTS[part] for part in parts)
         digest = bodies.put(self.db, data).digest
         self.stored[digest] = (data, self.stored.get(digest, (b"", 0))[1] + 1)
+
+    def together(self, several):
+        """In one transaction, one after the other and one that grows meanwhile."""
+        grown = b"".join(PARTS[part] for parts in several for part in parts) * 4
+        growing = bodies.Growing("e", "request")
+        with database.write(self.db), bodies.gathering(self.db):
+            for number, parts in enumerate(several):
+                self.put(parts)
+                start, stop = (len(grown) * n // len(several) for n in (number, number + 1))
+                growing.append(grown[start:stop])
+                growing.flush(self.db)
+            digest = growing.finish(self.db).digest
+        self.stored[digest] = (grown, self.stored.get(digest, (b"", 0))[1] + 1)
+
+    def lost(self, several):
+        """The same, and then something fails."""
+        before = dict(self.stored)
+        with pytest.raises(ZeroDivisionError), database.write(self.db):  # noqa: PT012
+            self.together(several)
+            raise ZeroDivisionError
+        self.stored = before
 
     def release(self, choice):
         if self.stored:

@@ -121,7 +121,7 @@ def test_a_damaged_request_is_left_out(recording):
 
 
 def test_an_entry_deleted_before_its_body_is_read(recording):
-    first = recording.http(chunks=[(1, b"long " * 100_000)])
+    first = recording.http(chunks=[(1, b"long " * 300_000)])
     second = recording.http(request=b"asked", chunks=[(1, b"answered")])
     recording.ingest()
     made = recording.pieces()
@@ -132,7 +132,7 @@ def test_an_entry_deleted_before_its_body_is_read(recording):
 
     whole, left = document["log"]["entries"]
     assert (whole["_id"], left["_id"]) == (first, second)
-    assert whole["response"]["content"]["text"] == "long " * 100_000
+    assert whole["response"]["content"]["text"] == "long " * 300_000
     assert left["request"]["postData"]["comment"].startswith("left out: ")
     assert left["response"]["content"]["comment"].startswith("left out: ")
 

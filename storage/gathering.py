@@ -1,0 +1,172 @@
+"""
+What one transaction stores of new chunks, kept in memory until its end.
+
+Then they are written as one pack instead of one for each body, and each pack in which uses changed
+is written once. Chunks that are in no table yet are found here by their numbers and keys.
+"""
+
+import contextlib
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlite_utils import Database
+
+from storage import database, matching, packing, packs
+from storage.errors import StoreError
+from storage.matching import Memory
+from storage.packs import Pack
+from storage.recipes import Run
+
+_GATHERED_BYTES = 1 << 20  # of new chunks in memory, before they are written
+_PACK_BYTES = 256 << 10  # of one pack; the newest short one may come in front of it
+
+
+@contextlib.contextmanager
+def gathering(db: Database) -> Iterator[None]:
+    """
+    Inside of one transaction: what is stored meanwhile is written at the end, as few long rows.
+
+    Until then `flush` must come before anything of it is read. If a call that stores raises, the
+    transaction is of no use any more. Inside another `gathering` it does nothing.
+    """
+    memory = matching.memory(db)
+    if memory.gathered is not None:
+        yield
+        return
+    _begin(db, memory)
+    try:
+        yield
+        _write(db, memory)
+    except BaseException:
+        memory.clear()  # it is ahead of the tables
+        raise
+    finally:
+        memory.gathered = memory.reader = None
+
+
+def flush(db: Database) -> None:
+    """Write what was gathered up to here."""
+    memory = matching.memory(db)
+    if memory.gathered is not None:
+        _write(db, memory)
+        _begin(db, memory)
+
+
+@contextlib.contextmanager
+def storing(db: Database) -> Iterator[Memory]:
+    """What stores something: in a transaction, and gathered."""
+    memory = matching.memory(db)
+    if memory.gathered is not None:
+        try:
+            yield memory
+        except BaseException:
+            memory.clear()  # so that the end of the gathering fails too
+            raise
+        if memory.gathered.size_bytes >= _GATHERED_BYTES:
+            flush(db)
+        return
+    with database.write(db), gathering(db):
+        yield memory
+
+
+def _begin(db: Database, memory: Memory) -> None:
+    number, stamp, is_moving = db.conn.execute(
+        "select next_number, stamp, is_moving from numbering"
+    ).fetchone()
+    if memory.stamp != stamp:
+        memory.clear()  # something was rolled back
+        memory.stamp = stamp
+    memory.reader = packs.Reader(db.conn, memory.cache)
+    memory.gathered = Gathered(db, number, is_moving=bool(is_moving))
+
+
+def _write(db: Database, memory: Memory) -> None:
+    gathered = memory.gathered
+    if gathered is None:
+        raise StoreError("what was gathered is lost: an earlier write of this transaction failed")
+    if not gathered.is_changed:
+        return
+    for pack in gathered.write():
+        memory.cache.add(pack)
+    memory.stamp += 1
+    db.conn.execute(
+        "update numbering set next_number = ?, stamp = ?", [gathered.next_number, memory.stamp]
+    )
+
+
+class Gathered:
+    """New chunks, numbered from `first` on, and uses that changed."""
+
+    def __init__(self, db: Database, first: int, *, is_moving: bool) -> None:
+        self.first = first
+        self.next_number = first
+        self.size_bytes = 0
+        self.is_changed = False
+        self.is_moving = is_moving  # the first store has bodies
+        self.keys: dict[int, int] = {}  # of the new chunks, to their numbers
+        self._db = db
+        self._added: list[Pack] = []  # what came together
+        self._firsts: list[int] = []
+        self._sizes: list[int] = []
+        self._crcs: list[int] = []
+        self._uses: list[int] = []
+        self._counter = packing.Counter(db)
+
+    def add(self, chunks: Sequence[bytes], keys: dict[int, int]) -> None:
+        """Take new chunks under the next numbers; nobody uses them yet."""
+        if not chunks:
+            return
+        sizes, crcs = list(map(len, chunks)), list(map(zlib.crc32, chunks))
+        pack = Pack(self.next_number, 0, sizes, crcs, b"".join(chunks))
+        self._added.append(pack)
+        self._firsts.append(self.next_number)
+        self._sizes += sizes
+        self._crcs += crcs
+        self._uses += [0] * len(chunks)
+        self.next_number += len(chunks)
+        self.size_bytes += len(pack.plain)
+        self.keys |= keys
+
+    def find(self, number: int) -> tuple[Pack, int]:
+        """Where one of the new chunks is, and its index there."""
+        found = self._added[bisect_right(self._firsts, number) - 1]
+        return found, number - found.first
+
+    def count(self, runs: Iterable[Run], change: int) -> None:
+        """Change the uses of chunks, new ones or others."""
+        self.is_changed = True
+        for start, count in runs:
+            stop = start + count
+            while start < min(stop, self.first):
+                start = self._counter.change(start, min(stop, self.first), change)
+            for index in range(start - self.first, stop - self.first):
+                self._uses[index] += change
+
+    def write(self) -> list[Pack]:
+        """Put it all into the tables; returns the packs that were made of it."""
+        self._counter.write()
+        if not self._added:
+            return []
+        made = [packing.add(self._db, *part) for part in self._parts()]
+        self._db.conn.executemany(
+            # What has the key already is not the same bytes: it is damaged, as a rule.
+            """
+            insert into chunks (key, number) values (?, ?)
+            on conflict (key) do update set number = excluded.number
+            """,
+            self.keys.items(),
+        )
+        return [pack for pack in made if pack is not None]
+
+    def _parts(self) -> Iterator[tuple[Pack, list[int]]]:
+        """Chunks for one pack each, and their uses."""
+        plain = b"".join([pack.plain for pack in self._added])
+        low = at = size_bytes = 0
+        for high, size in enumerate(self._sizes, 1):
+            size_bytes += size
+            if size_bytes >= _PACK_BYTES or high == len(self._sizes):
+                sizes, crcs = self._sizes[low:high], self._crcs[low:high]
+                data = plain[at : at + size_bytes]
+                yield Pack(self.first + low, 0, sizes, crcs, data), self._uses[low:high]
+                low, at, size_bytes = high, at + size_bytes, 0
