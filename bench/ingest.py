@@ -255,7 +255,7 @@ class _Watched(Background):
     def __init__(self, datadir: DataDir) -> None:
         super().__init__(datadir)
         self.committed: dict[bytes, float] = {}
-        self._ingest = Ingest(datadir, self._took)
+        self._ingest = Ingest(datadir, self._took, lambda: self.is_awaited())
 
     def _took(self, db: Database, records: Sequence[SpoolRecord]) -> None:
         now_s = time.monotonic()
@@ -269,6 +269,7 @@ def _lag_ms(turns: list[tuple[bytes, bytes]], each_s: float, seconds: float) -> 
         datadir = DataDir(Path(folder) / "data").prepare()
         watched = _Watched(datadir)
         with Store.open(datadir, background=watched.step) as store:
+            watched.is_awaited = store.is_awaited
             session = store.change_sessions(sessions.create, name="bench", is_recording=True)
             work = (datadir.root, session.result().id, turns, each_s, seconds)
             appended = _elsewhere(work)
