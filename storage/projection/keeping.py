@@ -164,9 +164,11 @@ def size(conn: sqlite3.Connection, prefix: str) -> Size:
 
 def left(conn: sqlite3.Connection, prefix: str) -> int:
     """How many entries a set still waits for; what comes behind a mark is counted as it stands."""
-    found = conn.execute(f"select entry_id from {prefix}unprojected").fetchall()
-    marks = [entry_id for (entry_id,) in found if is_mark(entry_id)]
-    return len(found) - len(marks) + sum(_beyond(conn, mark) for mark in marks)
+    (count,) = conn.execute(f"select count(*) from {prefix}unprojected").fetchone()
+    marks = conn.execute(
+        f"select entry_id from {prefix}unprojected where instr(entry_id, '{_MARK}')"
+    ).fetchall()
+    return int(count) - len(marks) + sum(_beyond(conn, mark) for (mark,) in marks)
 
 
 def _beyond(conn: sqlite3.Connection, mark: str) -> int:
