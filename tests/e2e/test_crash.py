@@ -106,7 +106,7 @@ def had_before(moments, limit):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_what_the_client_had_a_second_ago_is_on_record(tmp_path):
     with running(Provider()) as provider, ThreadPoolExecutor(4) as pool:
         provider.handle("/stream", stream)

@@ -273,7 +273,7 @@ def grown(stack, session):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_deleted_and_killed(tmp_path, provider):
     """kill -9 before the answer, right after it and during the sweep: deleted, or still whole."""
     with ThreadPoolExecutor(STACKS) as pool:
