@@ -36,9 +36,15 @@ def verify(conn: sqlite3.Connection) -> Iterator[Damage]:
 
 
 def file_faults(conn: sqlite3.Connection, most: int) -> list[str]:
-    """What SQLite says of its file, tables against indexes included."""
-    rows = conn.execute(f"pragma integrity_check({most})").fetchall()
-    return [fault for (fault,) in rows if fault != "ok"]
+    """What SQLite says of its file, tables against indexes included. Raises StoreError."""
+    try:
+        rows = conn.execute(
+            "select cast(integrity_check as blob) from pragma_integrity_check(?)", [most]
+        ).fetchall()
+    except UnicodeDecodeError as error:
+        raise StoreError("the schema of the database is damaged: SQLite quotes no text") from error
+    # It quotes what it finds, which may be no text any more.
+    return [fault.decode(errors="replace") for (fault,) in rows if fault != b"ok"]
 
 
 def foreign_codings(conn: sqlite3.Connection) -> dict[str, int]:

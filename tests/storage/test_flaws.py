@@ -1,11 +1,13 @@
 """Damage within a byte costs nothing and is mended when that is asked for; counts are recounted."""
 
+import contextlib
 import random
+import sqlite3
 
 import pytest
 
 from storage import bodies, chains, database, flaws, packed, packs, proving
-from storage.errors import StoreError
+from storage.errors import NotFound, StoreError
 from tests.storage.test_bodies import noise, sweep, text
 
 
@@ -260,3 +262,34 @@ class TestUses:
         assert packed.unpack_uses(b"\1", 3) == [1 << 30] * 3
         bodies.put(db, text(9000) + b"more")
         is_mended(db, contents)
+
+
+def flips_of_the_file(path, contents, count):
+    """Bits of the whole file: no body is ever wrong, and what cannot be read is named."""
+    sound, source = path.read_bytes(), random.Random(count)
+    for _ in range(count):
+        path.write_bytes(flip(sound, source.randrange(8 * len(sound))))
+        packs.forget_all()
+        with (
+            contextlib.suppress(StoreError, sqlite3.DatabaseError),
+            contextlib.closing(database.reader(path)) as conn,
+        ):
+            faults = proving.file_faults(conn, 3)
+            damages = list(proving.verify(conn))
+            list(flaws.find(conn, damages))
+            named = {damage.digest for damage in damages}
+            for digest, data in contents.items():
+                try:
+                    view = bodies.view(conn, digest)
+                    assert (view.read(), view.read(99, 999)) == (data, data[99:999])
+                except (StoreError, NotFound, sqlite3.DatabaseError):
+                    assert digest in named or faults
+
+
+@pytest.mark.parametrize(
+    "count", [4, pytest.param(400, marks=pytest.mark.fuzz)], ids=["some", "many"]
+)
+def test_a_bit_anywhere_in_the_file(datadir, db, contents, count):
+    assert database.truncate_log(db)
+    db.close()
+    flips_of_the_file(datadir.database, contents, count)
