@@ -16,8 +16,8 @@ from storage.errors import StoreError
 from storage.recipes import Run, Step
 from storage.records import Body, Entry
 
-_MOST_ENTRIES = 100
-_MOST_BYTES = 1 << 20  # of the bodies in a batch; one that is longer is left out
+_MOST_ENTRIES = 64
+_MOST_BYTES = 512 << 10  # of the bodies in a batch; one that is longer is left out
 _MOST_CHUNKS = 4000  # of an answer
 _ASKED = 200  # bodies in one statement
 _MOST_BASES = 1000  # below one body

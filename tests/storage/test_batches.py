@@ -43,7 +43,7 @@ def test_a_base_that_is_gone_or_in_a_circle(db):
 
 def test_batches_hold_every_entry_once(tmp_path):
     with Recording(tmp_path) as recording:
-        ids = [recording.http(request=noise(300_000, n)) for n in range(5)]
+        ids = [recording.http(request=noise(150_000, n)) for n in range(5)]
         ids += [recording.http(request=noise(2_000_000)), recording.websocket([]), recording.http()]
         recording.ingest()
 
