@@ -104,37 +104,74 @@ class Agent:
         said = source.text(source.about(500))
         call = {"path": source.text(60), "old": source.text(source.about(300))}
         name = f"toolu_{source.signature(18)}"
+        blocks = [
+            {"type": "thinking", "thinking": thought, "signature": source.signature()},
+            {"type": "text", "text": said},
+            {"type": "tool_use", "id": name, "name": "tool_1", "input": call},
+        ]
+        result = source.text(source.about(_TURN_BYTES - 1800))
         self._messages += [
-            {
-                "role": "assistant",
-                "content": [
-                    {"type": "thinking", "thinking": thought, "signature": source.signature()},
-                    {"type": "text", "text": said},
-                    {"type": "tool_use", "id": name, "name": "tool_1", "input": call},
-                ],
-            },
+            {"role": "assistant", "content": blocks},
             {
                 "role": "user",
-                "content": [
-                    {
-                        "type": "tool_result",
-                        "tool_use_id": name,
-                        "content": source.text(source.about(_TURN_BYTES - 1800)),
-                    }
-                ],
+                "content": [{"type": "tool_result", "tool_use_id": name, "content": result}],
             },
         ]
-        return b"".join(_events(thought + said))
+        tokens = {"input_tokens": 4, "cache_creation_input_tokens": 1200 + self._number,
+                  "cache_read_input_tokens": 20_000 + 1100 * self._number}  # fmt: skip
+        message = {"id": f"msg_{source.signature(18)}", "type": "message", "role": "assistant",
+                   "model": self._model, "content": [], "stop_reason": None,
+                   "stop_sequence": None, "usage": {**tokens, "output_tokens": 1}}  # fmt: skip
+        return b"".join(_events(message, blocks, len(thought + said) // 3))
 
 
-def _events(text: str) -> Iterator[bytes]:
-    for at in range(0, len(text), 12):
-        delta = {
-            "type": "content_block_delta",
-            "index": 0,
-            "delta": {"type": "text_delta", "text": text[at : at + 12]},
-        }
-        yield b"event: content_block_delta\ndata: " + msgspec.json.encode(delta) + b"\n\n"
+def _events(
+    message: dict[str, object], blocks: list[dict[str, object]], output_tokens: int
+) -> Iterator[bytes]:
+    """As the provider streams a message: https://docs.claude.com/en/api/messages-streaming."""
+    yield _event("message_start", message=message)
+    for index, block in enumerate(blocks):
+        empty, deltas = _DELTAS[str(block["type"])](block)
+        yield _event("content_block_start", index=index, content_block=empty)
+        if not index:
+            yield _event("ping")
+        for delta in deltas:
+            yield _event("content_block_delta", index=index, delta=delta)
+        yield _event("content_block_stop", index=index)
+    end = {"stop_reason": "tool_use", "stop_sequence": None}
+    yield _event("message_delta", delta=end, usage={"output_tokens": output_tokens})
+    yield _event("message_stop")
+
+
+def _event(name: str, **fields: object) -> bytes:
+    data = msgspec.json.encode({"type": name, **fields})
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+Block = dict[str, object]
+
+
+def _thinking(block: Block) -> tuple[Block, list[Block]]:
+    deltas = _pieces(block["thinking"], "thinking_delta", "thinking")
+    deltas.append({"type": "signature_delta", "signature": block["signature"]})
+    return {"type": "thinking", "thinking": "", "signature": ""}, deltas
+
+
+def _text(block: Block) -> tuple[Block, list[Block]]:
+    return {"type": "text", "text": ""}, _pieces(block["text"], "text_delta", "text")
+
+
+def _tool_use(block: Block) -> tuple[Block, list[Block]]:
+    arguments = msgspec.json.encode(block["input"]).decode()
+    return {**block, "input": {}}, _pieces(arguments, "input_json_delta", "partial_json")
+
+
+def _pieces(text: object, kind: str, field: str) -> list[Block]:
+    assert isinstance(text, str)
+    return [{"type": kind, field: text[at : at + 12]} for at in range(0, len(text), 12)]
+
+
+_DELTAS = {"thinking": _thinking, "text": _text, "tool_use": _tool_use}
 
 
 def session(turns: int, seed: int = 1) -> Iterator[tuple[bytes, bytes]]:
