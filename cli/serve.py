@@ -1,5 +1,6 @@
 """`wirescribe serve`: API and ingest alone."""
 
+import gc
 import os
 import sys
 import time
@@ -72,6 +73,8 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
 
     try:
         app = create_app(store, asked, importing.importer(store, settings))
+        # What is loaded by now stays: to look for garbage in it would stop all threads for 40 ms.
+        gc.freeze()
         listen(app, settings.host, settings.port, on_started)
     finally:
         for announcement in announcements:
