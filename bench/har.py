@@ -178,8 +178,9 @@ def _dumped(session: Session, entries: list[dict[str, Any]]) -> bytes:
 
 
 def _together(conn: Any, session: Session) -> Iterator[dict[str, Any]]:
+    reader = batches.Reader(conn)
     for entries in batches.each(conn, session.id):
-        batch = batches.read(conn, entries)
+        batch = reader.read(entries)
         for entry in entries:
             asked = batch.bodies[entry.request_body.digest]
             answered = batch.bodies[entry.response_body.digest]
@@ -237,8 +238,9 @@ def _events(entry: Any, answered: bytes, clock: list[tuple[int, int]]) -> list[d
 
 def _read(_: DataDir, conn: Any, session: Session) -> Iterator[bytes]:
     """The rows and bodies alone, as both ways have to."""
+    reader = batches.Reader(conn)
     for entries in batches.each(conn, session.id):
-        yield from batches.read(conn, entries).bodies.values()
+        yield from reader.read(entries).bodies.values()
 
 
 _WAYS = {"streamed": _streamed, "cut": _cut, "whole": _whole, "alone": _alone, "read": _read}

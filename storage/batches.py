@@ -19,6 +19,7 @@ from storage.records import Body, Entry
 _MOST_ENTRIES = 64
 _MOST_BYTES = 512 << 10  # of the bodies in a batch; one that is longer is left out
 _MOST_CHUNKS = 4000  # of an answer
+_CACHED_BYTES = 8 << 20  # of packs
 _ASKED = 200  # bodies in one statement
 _MOST_BASES = 1000  # below one body
 
@@ -42,7 +43,7 @@ NOTHING = Batch(bodies={}, clocks={}, cut=frozenset(), gapped=frozenset())
 
 
 def each(conn: sqlite3.Connection, session_id: str) -> Iterator[list[Entry]]:
-    """All entries of a session, oldest first, as many at once as `read` may take."""
+    """All entries of a session, oldest first, as many at once as `Reader.read` takes."""
     found: list[Entry] = []
     size_bytes = 0
     for entry in traffic.each(conn, session_id):
@@ -56,21 +57,29 @@ def each(conn: sqlite3.Connection, session_id: str) -> Iterator[list[Entry]]:
         yield found
 
 
-def read(conn: sqlite3.Connection, entries: Sequence[Entry]) -> Batch:
-    """What hangs on these entries."""
-    digests = [
-        body.digest
-        for entry in entries
-        for body in _bodies(entry)
-        if body.size_bytes <= _MOST_BYTES
-    ]
-    with database.snapshot(conn):
-        return Batch(
-            bodies=bodies_of(conn, digests),
-            clocks=_clocks(conn, entries),
-            cut=_with(conn, "cuts", entries),
-            gapped=_with(conn, "gaps", entries),
-        )
+class Reader:
+    """Reads what hangs on entries; for one export, and one thread."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._cache = packs.Cache(_CACHED_BYTES)  # small, so that an export takes little memory
+
+    def read(self, entries: Sequence[Entry]) -> Batch:
+        """What hangs on these entries, of one state of the database."""
+        conn = self._conn
+        digests = [
+            body.digest
+            for entry in entries
+            for body in _bodies(entry)
+            if body.size_bytes <= _MOST_BYTES
+        ]
+        with database.snapshot(conn):
+            return Batch(
+                bodies=bodies_of(conn, digests, self._cache),
+                clocks=_clocks(conn, entries),
+                cut=_with(conn, "cuts", entries),
+                gapped=_with(conn, "gaps", entries),
+            )
 
 
 def _bodies(entry: Entry) -> list[Body]:
@@ -113,14 +122,16 @@ def _places(values: Sequence[object]) -> str:
 # --- bodies ---------------------------------------------------------------------------------------
 
 
-def bodies_of(conn: sqlite3.Connection, digests: Iterable[bytes]) -> dict[bytes, bytes]:
+def bodies_of(
+    conn: sqlite3.Connection, digests: Iterable[bytes], cache: packs.Cache
+) -> dict[bytes, bytes]:
     """
     Whole bodies, proved, by digest; those that cannot be read are left out, and those that are
     stored decoded.
 
     Inside of one transaction, for it takes many statements less than reading them one by one.
     """
-    reader = packs.Reader(conn)
+    reader = packs.Reader(conn, cache)
     found: dict[bytes, bytes] = {}
     for digest, runs in _runs_of_all(conn, list(dict.fromkeys(digests))):
         try:

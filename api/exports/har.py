@@ -52,8 +52,9 @@ def _document(conn: sqlite3.Connection, session: Session, mask: Mask | None) -> 
     yield b',"_session":' + _encode({"id": session.id, "name": session.name})
     yield b',"pages":[],"entries":['
     separator = b"\n"
+    reader = batches.Reader(conn)
     for entries in batches.each(conn, session.id):
-        batch = batches.read(conn, entries)
+        batch = reader.read(entries)
         for entry in entries:
             yield separator
             yield from _any(conn, entry, mask, batch)

@@ -17,7 +17,7 @@ def test_bodies_of_many(db):
     stored = {bodies.put(db, data).digest: data for data in datas}
     assert db.execute("select max(depth) from bodies").fetchone()[0] > 3
 
-    found = batches.bodies_of(db.conn, [*stored, *stored, b"unknown"])
+    found = batches.bodies_of(db.conn, [*stored, *stored, b"unknown"], packs.Cache())
 
     assert found == stored
 
@@ -29,7 +29,7 @@ def test_what_cannot_be_read_is_left_out(db):
     bodies.release(db, digests[3])
     packs.forget_all()
 
-    assert list(batches.bodies_of(db.conn, digests)) == [digests[0]]
+    assert list(batches.bodies_of(db.conn, digests, packs.Cache())) == [digests[0]]
 
 
 def test_a_base_that_is_gone_or_in_a_circle(db):
@@ -38,7 +38,7 @@ def test_a_base_that_is_gone_or_in_a_circle(db):
     for base in (own, 999):
         recipe = chains.sealed(base, [(True, 0, 1)])
         db.execute("update bodies set base = ?, recipe = ? where id = ?", [base, recipe, own])
-        assert list(batches.bodies_of(db.conn, [kept, wrong])) == [kept]
+        assert list(batches.bodies_of(db.conn, [kept, wrong], packs.Cache())) == [kept]
 
 
 def test_batches_hold_every_entry_once(tmp_path):
@@ -51,7 +51,7 @@ def test_batches_hold_every_entry_once(tmp_path):
 
         assert [entry.id for entries in found for entry in entries] == ids
         assert [len(entries) for entries in found] == [3, 2, 1, 2]
-        batch = batches.read(recording.conn, found[2])
+        batch = batches.Reader(recording.conn).read(found[2])
         assert len(batch.bodies) == 1  # without the long one
         assert not recording.conn.in_transaction
 
@@ -64,7 +64,7 @@ def test_what_hangs_on_them(tmp_path):
         recording.ingest()
         entries = [recording.entry(entry_id) for entry_id in (one, many)]
 
-        batch = batches.read(recording.conn, entries)
+        batch = batches.Reader(recording.conn).read(entries)
 
         assert batch.clocks[one] == [(at, len(data)) for at, data in chunks]
         assert batch.clocks[many] is None
