@@ -361,9 +361,10 @@ def _coded(db: Database, runs: list[Run], rest: bytes, size_bytes: int) -> bytes
     """The whole body if it may be stored decoded, although `runs` of it are stored as it came."""
     if size_bytes not in recoding.SIZES:
         return None
+    if not runs:
+        return rest if recoding.may_be_coded(rest[:4], size_bytes) else None
     cut_bytes = size_bytes - len(rest)
-    if runs:
-        flush(db)
+    flush(db)
     try:
         head = read_runs(db.conn, runs, cut_bytes, 0, min(cut_bytes, 4)) or rest[:4]
         if recoding.may_be_coded(head, size_bytes):
