@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from sqlite_utils import Database
 
 from storage import bodies, database, scrubbing
-from storage.projection import keeping
+from storage.projection import forgetting, keeping
 
 _VACUUM_PAGES = 128
 
@@ -61,7 +61,7 @@ def remove_entry(db: Database, entry_id: str) -> None:
         if digest is not None:
             bodies.release(db, digest)
     for tables in keeping.sets(db):
-        tables.forget_entry(entry_id)
+        forgetting.forget_entry(tables, entry_id)
 
 
 def sweep(
@@ -115,7 +115,7 @@ def has_rows(db: Database) -> bool:
                 or exists (select 1 from quarantine where session_id = t.session_id)))
         """
     ).fetchone()
-    is_stale = any(tables.has_stale() for tables in keeping.sets(db))
+    is_stale = any(forgetting.has_stale(tables) for tables in keeping.sets(db))
     released = bodies.has_released(db.conn)
     return bool(found) or released or is_stale or keeping.has_old(db.conn)
 
@@ -181,13 +181,13 @@ def _sweep_conversations(db: Database) -> Iterator[None]:
     """
     for tables in keeping.sets(db):
         is_changed = False
-        for conversation_id in tables.stale():
+        for conversation_id in forgetting.stale(tables):
             is_changed = True
-            while tables.remove_slice(conversation_id):
+            while forgetting.remove_slice(tables, conversation_id):
                 yield
         if is_changed:
-            tables.mark_unmerged()
-        while tables.is_unmerged() and tables.merge_index():
+            tables.index.mark_unmerged()
+        while tables.index.is_unmerged() and tables.index.merge():
             yield
     keeping.renew_unknown(db)
 

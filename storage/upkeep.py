@@ -50,5 +50,5 @@ class Upkeep:
     def _join(self, db: Database) -> bool:
         if not self._is_joined:
             with database.write(db):
-                self._is_joined = not Tables(db, LIVE).join_index()
+                self._is_joined = not Tables(db, LIVE).index.join()
         return not self._is_joined

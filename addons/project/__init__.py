@@ -21,7 +21,7 @@ from addons.wire import driving
 from storage import database, traffic
 from storage import sessions as stored
 from storage.errors import Busy, NotFound, StoreError
-from storage.projection import keeping
+from storage.projection import forgetting, keeping
 from storage.projection.shapes import NoteRow
 from storage.projection.writing import Tables
 from storage.records import Entry
@@ -65,7 +65,7 @@ class Projection:
         While conversations wait to be removed nothing is put into the set: it would go with them,
         or stand behind messages that go.
         """
-        if tables.has_stale():
+        if forgetting.has_stale(tables):
             return False
         waiting = tables.waiting(_AT_ONCE)
         if waiting and self._is_ready():

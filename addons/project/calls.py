@@ -7,7 +7,7 @@ import msgspec
 from addons.agents.contract import Agent, CallMeaning, ResultMeaning, Touch
 from addons.project import keys
 from storage.decoded import Message, ToolCallPart, ToolResultPart
-from storage.projection import rows
+from storage.projection import forgetting, rows
 from storage.projection.shapes import ToolCallRow, TouchRow
 from storage.projection.writing import Tables
 
@@ -190,7 +190,7 @@ class Calls:
                 continue
             changed.append(merged)
             if before and _is_undone(before, merged):
-                tables.make_stale(merged.conversation_id)
+                forgetting.make_stale(tables, merged.conversation_id)
             self.made += int(merged.made) - int(before.made if before else False)
             if merged.turn_id != (before.turn_id if before else None):
                 touches += self._touches.get(call_id, [])

@@ -12,7 +12,7 @@ from addons.project.conversations import Identity
 from addons.project.history import Prints
 from addons.project.reading import Decoded
 from storage.decoded import Note, Part, ToolCallPart, ToolResultPart
-from storage.projection import rows
+from storage.projection import forgetting, rows
 from storage.projection.shapes import MessageRow, Sums, TurnRow
 from storage.projection.writing import Known, Tables
 from storage.quoting import Source
@@ -80,7 +80,7 @@ class Placer:
         self._finish(tables, decoded, identity, row, calls, put)
         if row.answer_id is not None and not tables.answer(row.wire, row.answer_id, turn_id):
             for conversation_id in tables.going_on(row.answer_id, turn_id):
-                tables.make_stale(conversation_id)  # they did not know it
+                forgetting.make_stale(tables, conversation_id)  # they did not know it
         return Placed(decoded=decoded, conversation_id=identity.id, turn_id=turn_id)
 
     def _put_messages(
@@ -119,7 +119,8 @@ class Placer:
             row, parts = _message_row(link, seen, turn, track, decoded, source), link.message.parts
             if before:
                 if _call_ids(tables.move_message(row, parts)) != _call_ids(parts):
-                    tables.make_stale(turn.conversation_id)  # it gave its calls to a later turn
+                    # It gave its calls to a later turn.
+                    forgetting.make_stale(tables, turn.conversation_id)
             else:
                 tables.add_message(row, parts)
             known[link.id] = Known(

@@ -9,7 +9,7 @@ one before is refused unless the user insists, for then a decoder has most likel
 from sqlite_utils import Database
 
 from storage import database
-from storage.projection import keeping
+from storage.projection import forgetting, keeping
 from storage.projection.keeping import LIVE, NEXT, Size
 
 
@@ -23,7 +23,7 @@ def finish(db: Database) -> bool:
     state = keeping.state(db.conn)
     if state is None or not state.is_building:
         return False
-    if any(tables.has_stale() or tables.waiting(1) for tables in keeping.sets(db)):
+    if any(forgetting.has_stale(tables) or tables.waiting(1) for tables in keeping.sets(db)):
         return False  # what is stale is removed by the sweep
     before, after = keeping.size(db.conn, LIVE), keeping.size(db.conn, NEXT)
     worse = _worse(before, after)

@@ -6,7 +6,7 @@ import sqlite3
 import msgspec
 from sqlite_utils import Database
 
-from storage.projection import tables
+from storage.projection import forgetting, tables
 from storage.projection.writing import Tables
 from storage.records import Record
 
@@ -193,7 +193,7 @@ def requeue_session(db: Database, session_id: str) -> None:
         "select distinct conversation_id from turns where session_id = ?", [session_id]
     ).fetchall()
     for (conversation_id,) in found:
-        live.make_stale(conversation_id)
+        forgetting.make_stale(live, conversation_id)
     live.enqueue(_MARK + session_id)
 
 

@@ -15,6 +15,7 @@ from storage.contents import Contents
 from storage.decoded import Part, ToolCallPart, ToolResultPart
 from storage.errors import StoreError
 from storage.projection import rows
+from storage.projection.indexing import SearchIndex
 from storage.projection.shapes import (
     ConversationRow,
     MessageRow,
@@ -31,8 +32,6 @@ from storage.quotes import Opener, Source, is_quoted
 from storage.records import Record
 
 _AT_ONCE = 400  # ids in one question
-_SLICE = 100  # rows that are removed at a time
-_INDEXED_SLICE = 20  # messages, of which the words are taken out of the search index
 
 
 class Known(Record, frozen=True, kw_only=True):
@@ -52,6 +51,7 @@ class Tables:
         self.db = db
         self.prefix = prefix
         self._conn = db.conn
+        self.index = SearchIndex(db.conn, prefix)
         self._opener = Opener(db.conn)
 
     # --- turns -----------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Tables:
     def add_message(self, row: MessageRow, parts: tuple[Part, ...]) -> None:
         """`parts` are those of its content."""
         cursor = self._conn.execute(_insert(MessageRow, self.prefix + "messages"), _values(row))
-        self._index(cursor.lastrowid or 0, rows.words(parts))
+        self.index.add(cursor.lastrowid or 0, rows.words(parts))
 
     def move_message(self, row: MessageRow, parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
         """
@@ -159,8 +159,8 @@ class Tables:
         before = self._parts(content)
         text = rows.words(parts)
         if before is None or rows.words(before) != text:
-            self._unindex(number, before)
-            self._index(number, text)
+            self.index.remove(number, None if before is None else rows.words(before))
+            self.index.add(number, text)
         return before
 
     def quote_message(self, message_id: str, source: Source) -> None:
@@ -175,11 +175,10 @@ class Tables:
                 f"update {self.prefix}messages set content = ? where number = ?", [quoted, number]
             )
 
-    def _index(self, number: int, text: str) -> None:
-        if text:
-            self._conn.execute(
-                f"insert into {self.prefix}search (rowid, text) values (?, ?)", [number, text]
-            )
+    def words(self, content: bytes) -> str | None:
+        """Those that the search index has of a message; None: they cannot be read."""
+        parts = self._parts(content)
+        return None if parts is None else rows.words(parts)
 
     def _parts(self, content: bytes) -> tuple[Part, ...] | None:
         """None: what it quotes cannot be read."""
@@ -187,16 +186,6 @@ class Tables:
             return rows.unpack(content, self._opener)
         except StoreError:
             return None
-
-    def _unindex(self, number: int, parts: tuple[Part, ...] | None) -> None:
-        """The index forgets words only if it is told them; unknown ones go with all of it."""
-        if parts is None:
-            self._conn.execute("update projection set is_unmerged = 2")
-        elif text := rows.words(parts):
-            name = f"{self.prefix}search"
-            self._conn.execute(
-                f"insert into {name} ({name}, rowid, text) values ('delete', ?, ?)", [number, text]
-            )
 
     # --- tool calls, tasks, counters -------------------------------------------------------------
 
@@ -315,162 +304,6 @@ class Tables:
             f"insert into {self.prefix}unprojected (entry_id) values (?) on conflict do nothing",
             [entry_id],
         )
-
-    # --- removal ---------------------------------------------------------------------------------
-
-    def forget_entry(self, entry_id: str) -> None:
-        """Take an entry's turns away; what hangs on their conversations is removed with `stale`."""
-        self.done(entry_id)
-        # An entry that could not be read has a note and no turn.
-        self.db.execute(
-            f"delete from {self.prefix}notes where turn_id > ? and turn_id < ?",
-            [f"{entry_id}.", f"{entry_id}/"],
-        )
-        found = self.db.execute(
-            f"""
-            select id, conversation_id, answer_id from {self.prefix}turns where id > ? and id < ?
-            """,
-            [f"{entry_id}.", f"{entry_id}/"],
-        ).fetchall()
-        for turn_id, conversation_id, answer_id in found:
-            self.make_stale(conversation_id)
-            for other in self.going_on(answer_id) if answer_id is not None else ():
-                self.make_stale(other)
-            self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
-
-    def make_stale(self, conversation_id: str) -> None:
-        """
-        Have a conversation removed, and made again from the entries that still hold turns.
-
-        So are those that go on from its answers, its subagents, and those that the same task was
-        given to: where their messages stand, and which call started them, depends on it.
-        """
-        left = [conversation_id]
-        while left:
-            one = left.pop()
-            cursor = self.db.execute(
-                f"insert into {self.prefix}stale (conversation_id) values (?) "
-                "on conflict do nothing",
-                [one],
-            )
-            left += self._behind(one) if cursor.rowcount else ()
-
-    def _behind(self, conversation_id: str) -> list[str]:
-        """Other conversations of which rows depend on this one's."""
-        conversations, turns = f"{self.prefix}conversations", f"{self.prefix}turns"
-        found = self.db.execute(
-            f"""
-            select t.conversation_id from {turns} a join {turns} t on t.previous_id = a.answer_id
-            where a.conversation_id = :id and t.conversation_id <> :id
-            union
-            select id from {conversations} where parent_id = :id and id <> :id
-            union
-            select c.id from {conversations} c join {conversations} this
-            on c.spawn_digest = this.spawn_digest and c.session_id = this.session_id
-            where this.id = :id and c.id <> :id and c.is_subagent = 1
-            """,
-            {"id": conversation_id},
-        ).fetchall()
-        return [other for (other,) in found]
-
-    def stale(self) -> list[str]:
-        sql = f"select conversation_id from {self.prefix}stale"
-        return [conversation_id for (conversation_id,) in self.db.execute(sql).fetchall()]
-
-    def has_stale(self) -> bool:
-        return self.db.execute(f"select 1 from {self.prefix}stale limit 1").fetchone() is not None
-
-    def remove_slice(self, conversation_id: str) -> bool:
-        """Remove some rows of a stale conversation; False when it is gone and its turns queued."""
-        found = self.db.execute(
-            f"""
-            select number, content from {self.prefix}messages
-            where conversation_id = ? limit {_INDEXED_SLICE}
-            """,
-            [conversation_id],
-        ).fetchall()
-        if found:
-            for number, content in found:
-                self._unindex(number, self._parts(content))
-                self.db.execute(f"delete from {self.prefix}messages where number = ?", [number])
-            return True
-        if self._remove_some(conversation_id):
-            return True
-        # By its turns those are found that joined since it is stale.
-        for other in self._behind(conversation_id):
-            self.make_stale(other)
-        if self._requeue(conversation_id):
-            return True
-        for name in ("tasks", "shares", "quarters", "days"):
-            self.db.execute(
-                f"delete from {self.prefix}{name} where conversation_id = ?", [conversation_id]
-            )
-        self.db.execute(f"delete from {self.prefix}conversations where id = ?", [conversation_id])
-        self.db.execute(
-            f"delete from {self.prefix}stale where conversation_id = ?", [conversation_id]
-        )
-        return False
-
-    def _remove_some(self, conversation_id: str) -> bool:
-        """Of the rows of which a conversation may have thousands; False: there are none left."""
-        for name, key in (("touches", "tool_call_id, number"), ("tool_calls", "id")):
-            removed = self.db.execute(
-                f"""
-                delete from {self.prefix}{name} where conversation_id = :id and ({key}) in (
-                    select {key} from {self.prefix}{name} where conversation_id = :id
-                    limit {_SLICE})
-                """,
-                {"id": conversation_id},
-            ).rowcount
-            if removed:
-                return True
-        return False
-
-    def _requeue(self, conversation_id: str) -> bool:
-        """Some of its turns are made again; False: there are none left."""
-        found = self.db.execute(
-            f"select id from {self.prefix}turns where conversation_id = ? limit {_SLICE}",
-            [conversation_id],
-        ).fetchall()
-        for (turn_id,) in found:
-            self.db.execute(f"delete from {self.prefix}notes where turn_id = ?", [turn_id])
-            self.db.execute(f"delete from {self.prefix}turns where id = ?", [turn_id])
-            self.enqueue(turn_id.partition(".")[0])
-        return bool(found)
-
-    def merge_index(self) -> bool:
-        """
-        A slice of rewriting the search index without what was deleted; True while there is more.
-
-        FTS5 keeps deleted words in its segments until they are merged (sqlite.org/fts5.html,
-        section 6.9, the 'merge' command: a negative value starts from all segments).
-        """
-        name = f"{self.prefix}search"
-        before = self._conn.total_changes
-        self._conn.execute(f"insert into {name} ({name}, rank) values ('merge', -64)")
-        if self._conn.total_changes - before >= 2:
-            return True
-        self._conn.execute("update projection set is_unmerged = 0 where is_unmerged = 1")
-        return False
-
-    def join_index(self) -> bool:
-        """
-        A slice of joining the small segments of the search index; True while there is more.
-
-        Segments of one level become one of the next, so what is large is seldom written again.
-        """
-        name = f"{self.prefix}search"
-        before = self._conn.total_changes
-        self._conn.execute(f"insert into {name} ({name}, rank) values ('merge', 64)")
-        return self._conn.total_changes - before >= 2
-
-    def mark_unmerged(self) -> None:
-        """Words were deleted that the search index still holds."""
-        self._conn.execute("update projection set is_unmerged = max(is_unmerged, 1)")
-
-    def is_unmerged(self) -> bool:
-        (found,) = self._conn.execute("select is_unmerged from projection").fetchone()
-        return bool(found == 1)
 
     # --- rows ------------------------------------------------------------------------------------
 

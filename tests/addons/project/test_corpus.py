@@ -10,7 +10,7 @@ import random
 import pytest
 
 from storage import ids, removal, spool
-from storage.projection import keeping
+from storage.projection import forgetting, keeping
 from storage.records import BodyEnd, EntryClosed, EntryOpened, ResponseHead
 from tests.addons.project.house import STARTED_NS
 from tests.corpus import cases
@@ -83,7 +83,7 @@ class Records:
 def forget(house):
     """Throw all projected rows away; the entries stay."""
     for (conversation,) in house.rows("select id from conversations"):
-        keeping.sets(house.db)[0].make_stale(conversation)
+        forgetting.make_stale(keeping.sets(house.db)[0], conversation)
     while house.rows("select 1 from stale"):
         removal.sweep(house.db)
     house.db.execute("delete from notes")

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from storage import database, traffic
-from storage.projection import keeping
+from storage.projection import forgetting, keeping
 from tests.addons.project.house import AGENT, ROOT, assistant, text, tool_result, tool_use, user
 
 MAIN = (AGENT, (b"X-Claude-Code-Session-Id", ROOT.encode()))
@@ -93,7 +93,7 @@ def test_an_answer_that_goes_while_its_conversation_is_made_anew(house):
     tables = keeping.sets(house.db)[0]
     with database.write(house.db):
         house.db.execute("insert into stale values ('t')")
-        while tables.remove_slice("t"):
+        while forgetting.remove_slice(tables, "t"):
             pass
         traffic.delete(house.db, gone)
     house.project()

@@ -6,7 +6,7 @@ import pytest
 
 from addons.wire import anthropic
 from storage import database, removal, sessions, traffic, understanding
-from storage.projection import keeping
+from storage.projection import forgetting, keeping
 from tests.addons.project.house import AGENT, ROOT, assistant, text, tool_result, tool_use, user
 from tests.addons.project.test_corpus import forget
 
@@ -205,7 +205,7 @@ def test_any_order_of_reading_gives_the_same_rows(tmp_path, house, record):
     for order in orders[:: max(1, len(orders) // 6)]:
         house.db.execute("delete from stale")
         for (conversation,) in house.rows("select id from conversations"):
-            keeping.sets(house.db)[0].make_stale(conversation)
+            forgetting.make_stale(keeping.sets(house.db)[0], conversation)
         while house.rows("select 1 from stale"):
             removal.sweep(house.db)
         assert house.rows("select count(*) from messages") == [(0,)]

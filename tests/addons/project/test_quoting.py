@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from storage import bodies, database, packing, packs, removal, sessions, tool_calls, traffic
-from storage.projection import keeping
+from storage.projection import forgetting, keeping
 from tests.addons.project.house import ROOT, assistant, text, tool_result, tool_use, user
 
 MAIN = ((b"user-agent", b"claude-cli/2.1.330 (external, cli)"),
@@ -71,7 +71,7 @@ def test_a_rebuild_and_another_order_give_the_same(house):
     assert house.rebuild().startswith("done")
     assert (shown(house), house.dump()) == expected
     for (conversation,) in house.rows("select id from conversations"):
-        keeping.sets(house.db)[0].make_stale(conversation)
+        forgetting.make_stale(keeping.sets(house.db)[0], conversation)
     house.project(list(reversed(house.entries)))
     assert (shown(house), house.dump()) == expected
 
