@@ -8,13 +8,14 @@ proxy by the control file: whoever changes a session uses `Store.change_sessions
 import secrets
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from sqlite_utils import Database
 
-from storage import drops, ids
+from storage import at_once, drops, ids
 from storage.control import Control, SessionControl
 from storage.errors import Conflict, NotFound
 from storage.records import Origin, Record, Session
@@ -43,23 +44,26 @@ class Page(Record, frozen=True, kw_only=True):
     next: Place | None
 
 
-_COLUMNS = ", ".join(Session.__struct_fields__)
+_NAMES = Session.__struct_fields__
+_COLUMNS = ", ".join(_NAMES)
 
 
 def list_all(conn: sqlite3.Connection) -> list[Session]:
     """All sessions, newest first."""
-    rows = conn.execute(f"select {_COLUMNS} from sessions order by created_ms desc, id desc")
-    return [_session(row) for row in rows]
+    source = "select * from sessions order by created_ms desc, id desc"
+    return [_session(row) for row in at_once.rows(conn, _NAMES, source, {})]
 
 
 def page(conn: sqlite3.Connection, *, after: Place | None = None, limit: int) -> Page:
     """Those that were made before `after`, newest first; `limit` is at least 1."""
     beyond = "" if after is None else "where (created_ms, id) < (:created_ms, :id)"
     created_ms, session_id = after or (0, "")
-    rows = conn.execute(
-        f"select {_COLUMNS} from sessions {beyond} order by created_ms desc, id desc limit :limit",
+    rows = at_once.rows(
+        conn,
+        _NAMES,
+        f"select * from sessions {beyond} order by created_ms desc, id desc limit :limit",
         {"created_ms": created_ms, "id": session_id, "limit": limit + 1},
-    ).fetchall()
+    )
     found = [_session(row) for row in rows[:limit]]
     (total,) = conn.execute("select count(*) from sessions").fetchone()
     if len(rows) <= limit:
@@ -375,7 +379,7 @@ def _deleted(conn: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(session_id for (session_id,) in reversed(found))
 
 
-def _session(row: tuple[str, str, int, int, int, int, int, int, Origin, str, int]) -> Session:
+def _session(row: Sequence[Any]) -> Session:
     return Session(
         id=row[0], name=row[1], is_active=bool(row[2]), is_recording=bool(row[3]),
         created_ms=row[4], updated_ms=row[5], traffic_count=row[6], total_bytes=row[7],

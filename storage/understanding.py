@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from storage import figures
+from storage import at_once, figures
 from storage.figures import Figures
 from storage.records import Record
 
@@ -30,6 +30,7 @@ class Understanding(Record, frozen=True, kw_only=True):
 
 
 NOTHING = Understanding()
+_WORDS = ("summary", "cwd", "agent", "agent_version", "model", "git_branch")
 
 
 def of_sessions(
@@ -40,9 +41,9 @@ def of_sessions(
     # join, with the words of that one found by its id, takes a third of a window function's time.
     asked = [session_id] if session_id is not None else among
     where = "" if asked is None else "where s.session_id in (select value from json_each(:asked))"
-    rows = conn.execute(
-        f"""
-        with total as materialized (
+    sums = [f"sum_{number}" for number in range(figures.WIDTH)]
+    source = f"""
+        with total (session_id, roots, subagents, {", ".join(sums)}, first) as materialized (
             select s.session_id,
                 sum(k.parent_id is null and not k.is_subagent and k.thread_turns > 0),
                 sum(k.parent_id is not null or k.is_subagent),
@@ -52,11 +53,11 @@ def of_sessions(
             from shares s join conversations k on k.id = s.conversation_id {where}
             group by s.session_id
         )
-        select f.summary, f.cwd, f.agent, f.agent_version, f.model, f.git_branch, t.*
+        select t.*, f.summary, f.cwd, f.agent, f.agent_version, f.model, f.git_branch
         from total t join conversations f on f.id = substr(t.first, instr(t.first, ' ') + 1)
-        """,
-        {"asked": msgspec.json.encode(asked).decode()},
-    )
+    """
+    columns = [*_WORDS, "session_id", "roots", "subagents", *sums]
+    found = at_once.rows(conn, columns, source, {"asked": msgspec.json.encode(asked).decode()})
     return {
         row[6]: Understanding(
             summary=row[0],
@@ -67,7 +68,7 @@ def of_sessions(
             git_branch=row[5],
             conversations=row[7],
             subagents=row[8],
-            figures=figures.of_row(row[9:-1]),
+            figures=figures.of_row(row[9:]),
         )
-        for row in rows.fetchall()
+        for row in found
     }
