@@ -161,6 +161,7 @@ def sweep_released(db: Database, until: Callable[[], bool]) -> bool:
 
     It does one step at least. True if some may be left.
     """
+    flush(db)  # chunks are let go of where they lie: in the tables
     for sweep in (_sweep_bodies, packing.sweep, first.sweep):
         for _ in sweep(db):
             if until():

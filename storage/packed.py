@@ -111,7 +111,7 @@ def pack_uses(uses: Sequence[int]) -> bytes:
 
 def unpack_uses(data: bytes, count: int) -> list[int]:
     """If they are damaged, many of each: nothing is dropped that may be in use."""
-    kind = {1: "B", 2: "H", 4: "I"}.get(len(data) // count)
+    kind = {1: "B", 2: "H", 4: "I"}.get(len(data) // count) if count else None
     if kind is None or len(data) % count:
         return [_UNKNOWN_USES] * count
     return list(struct.unpack(f"<{count}{kind}", data))

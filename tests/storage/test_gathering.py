@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from storage import bodies, database, packing
+from storage import bodies, database, packing, packs
 from storage.errors import StoreError
 
 
@@ -113,3 +113,33 @@ def test_a_failed_write_fails_the_whole(db, monkeypatch):
     assert count(db, "bodies") == 0
     assert bodies.put(db, noise(9000)) is not None
     assert list(bodies.verify(db.conn)) == []
+
+
+def test_what_is_swept_in_the_transaction_that_stored_it_is_gone(db):
+    with database.write(db), bodies.gathering(db):
+        body = bodies.put(db, noise(40_000, 9))
+        bodies.release(db, body.digest)
+        while bodies.sweep_released(db, lambda: False):
+            pass
+    for table in ("bodies", "packs", "packed", "chunks", "released"):
+        assert db.execute(f"select count(*) from {table}").fetchone() == (0,), table
+
+
+def test_a_pack_whose_uses_were_lost_holds_nothing_up(db):
+    """All of its counts zero and no mark of it, as damage may leave them."""
+    bodies.put(db, b"x" * 3000)
+    db.execute("update packs set uses = zeroblob(length(uses))")
+    for seed in range(3):
+        body = bodies.put(db, noise(3000, seed))
+        assert bodies.view(db.conn, body.digest).read() == noise(3000, seed)
+        while packing.repack(db, is_resting=True):
+            pass
+
+
+def test_a_pack_of_nothing_holds_nothing_up(db):
+    packing.add(db, packs.Pack(1, 0, [3], [0], b"abc"), [0])
+    db.execute("update numbering set next_number = 2")
+    data = noise(3000)
+    assert bodies.view(db.conn, bodies.put(db, data).digest).read() == data
+    while packing.repack(db, is_resting=True):
+        pass
