@@ -165,15 +165,23 @@ class Tables:
 
     def quote_message(self, message_id: str, source: Source) -> None:
         """Have what an answer brought quote the request that sends it again."""
-        number, content = self._conn.execute(
-            f"select number, content from {self.prefix}messages where id = ?", [message_id]
+        columns = ", ".join(("number", *MessageRow.__struct_fields__))
+        *row, content = self._conn.execute(
+            f"select {columns} from {self.prefix}messages where id = ?", [message_id]
         ).fetchone()
         parts = self._parts(content)
         quoted = rows.pack(parts, source) if parts is not None else content
-        if len(quoted) < len(content):
-            self._conn.execute(
-                f"update {self.prefix}messages set content = ? where number = ?", [quoted, number]
-            )
+        if len(quoted) >= len(content):
+            return
+        # SQLite joins half-empty pages when a row goes, not when one becomes short.
+        self._conn.execute(f"delete from {self.prefix}messages where id = ?", [message_id])
+        self._conn.execute(
+            f"""
+            insert into {self.prefix}messages ({columns})
+            values ({", ".join("?" * (len(row) + 1))})
+            """,
+            [*row, quoted],
+        )
 
     def words(self, content: bytes) -> str | None:
         """Those that the search index has of a message; None: they cannot be read."""
