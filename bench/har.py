@@ -178,10 +178,8 @@ def _dumped(session: Session, entries: list[dict[str, Any]]) -> bytes:
 
 
 def _together(conn: Any, session: Session) -> Iterator[dict[str, Any]]:
-    reader = batches.Reader(conn)
-    for entries in batches.each(conn, session.id):
-        batch = reader.read(entries)
-        for entry in entries:
+    for batch in batches.each(conn, session.id):
+        for entry in batch.entries:
             asked = batch.bodies[entry.request_body.digest]
             answered = batch.bodies[entry.response_body.digest]
             yield _entry(entry, asked.decode(), answered, batch.clocks[entry.id] or [])
@@ -238,9 +236,8 @@ def _events(entry: Any, answered: bytes, clock: list[tuple[int, int]]) -> list[d
 
 def _read(_: DataDir, conn: Any, session: Session) -> Iterator[bytes]:
     """The rows and bodies alone, as both ways have to."""
-    reader = batches.Reader(conn)
-    for entries in batches.each(conn, session.id):
-        yield from reader.read(entries).bodies.values()
+    for batch in batches.each(conn, session.id):
+        yield from batch.bodies.values()
 
 
 _WAYS = {"streamed": _streamed, "cut": _cut, "whole": _whole, "alone": _alone, "read": _read}

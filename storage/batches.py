@@ -7,205 +7,185 @@ several statements for each.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
-from storage import chains, clocks, database, packs, recipes, traffic
+from storage import chains, clocks, database, entries, recipes
 from storage.errors import StoreError
-from storage.recipes import Run, Step
-from storage.records import Body, Entry
+from storage.held import Held
+from storage.recipes import Step
+from storage.records import Entry
 
 _MOST_ENTRIES = 64
 _MOST_BYTES = 512 << 10  # of the bodies in a batch; one that is longer is left out
 _MOST_CHUNKS = 4000  # of an answer
-_CACHED_BYTES = 8 << 20  # of packs
-_ASKED = 200  # bodies in one statement
+_HELD_BYTES = 8 << 20  # of packs; small, so that an export takes little memory
 _MOST_BASES = 1000  # below one body
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What hangs on some entries.
+    Some entries and what hangs on them.
 
     `bodies` are whole, proved, and by digest. One that is not there was left out because it is
-    long, or could not be read: reading it alone tells why. `clocks` are, by entry, the moments and
-    sizes of the chunks of its answer; None: there are too many.
+    long or stored decoded, or could not be read: reading it alone tells why. `clocks` are, by
+    entry, the moments and sizes of the chunks of its answer; None: there are too many.
     """
 
+    entries: list[Entry]
     bodies: dict[bytes, bytes]
     clocks: dict[str, list[tuple[int, int]] | None]
-    cut: frozenset[str]  # ids of entries that have cuts
-    gapped: frozenset[str]  # the same of gaps
+    cut: set[str]  # ids of entries that have cuts
+    gapped: set[str]  # the same of gaps
 
 
-NOTHING = Batch(bodies={}, clocks={}, cut=frozenset(), gapped=frozenset())
-
-
-def each(conn: sqlite3.Connection, session_id: str) -> Iterator[list[Entry]]:
-    """All entries of a session, oldest first, as many at once as `Reader.read` takes."""
-    found: list[Entry] = []
-    size_bytes = 0
-    for entry in traffic.each(conn, session_id):
-        more = sum(body.size_bytes for body in _bodies(entry))
-        if found and (size_bytes + more > _MOST_BYTES or len(found) >= _MOST_ENTRIES):
-            yield found
-            found, size_bytes = [], 0
-        found.append(entry)
-        size_bytes += more
-    if found:
-        yield found
-
-
-class Reader:
-    """Reads what hangs on entries; for one export, and one thread."""
-
-    def __init__(self, conn: sqlite3.Connection) -> None:
-        self._conn = conn
-        self._cache = packs.Cache(_CACHED_BYTES)  # small, so that an export takes little memory
-
-    def read(self, entries: Sequence[Entry]) -> Batch:
-        """What hangs on these entries, of one state of the database."""
-        conn = self._conn
-        digests = [
-            body.digest
-            for entry in entries
-            for body in _bodies(entry)
-            if body.size_bytes <= _MOST_BYTES
-        ]
+def each(conn: sqlite3.Connection, session_id: str) -> Iterator[Batch]:
+    """All entries of a session, oldest first; those that come meanwhile too. Memory stays flat."""
+    held = Held(conn, _HELD_BYTES)
+    last = ""
+    while True:
         with database.snapshot(conn):
-            return Batch(
-                bodies=bodies_of(conn, digests, self._cache),
-                clocks=_clocks(conn, entries),
-                cut=_with(conn, "cuts", entries),
-                gapped=_with(conn, "gaps", entries),
-            )
+            batch = _batch(conn, held, session_id, last)
+        if not batch.entries:
+            return
+        last = batch.entries[-1].id
+        yield batch
+        del batch  # before the next one is read
 
 
-def _bodies(entry: Entry) -> list[Body]:
-    return [body for body in (entry.request_body, entry.response_body) if body]
+class _Sealed(NamedTuple):
+    """A recipe as it is stored."""
+
+    body_id: int
+    base: int | None
+    recipe: bytes
 
 
-def _clocks(
-    conn: sqlite3.Connection, entries: Sequence[Entry]
-) -> dict[str, list[tuple[int, int]] | None]:
-    rows = conn.execute(
-        f"""
-        select entry_id, first + count, run from clocks
-        where side = 'response' and entry_id in ({_places(entries)})
-        order by entry_id, first
-        """,
-        [entry.id for entry in entries],
-    )
-    found: dict[str, list[tuple[int, int]] | None] = {}
-    for entry_id, stop, run in rows:
-        known = found.setdefault(entry_id, [])
-        if stop > _MOST_CHUNKS or known is None:
-            found[entry_id] = None
-        else:
-            known += clocks.decode(clocks.unsqueeze(run))
+def _sealed(body: str) -> str:
+    return f"""
+        {body}.id, {body}.base, case when {body}.uses > 0 and {body}.coding is null
+            and {body}.size_bytes <= {_MOST_BYTES} then {body}.recipe end
+    """
+
+
+_SELECT = f"""
+    select {entries.COLUMNS}, {_sealed("b1")}, {_sealed("b2")}, c.count, c.run,
+        exists (select 1 from cuts where entry_id = e.id),
+        exists (select 1 from gaps where entry_id = e.id)
+    {entries.FROM}
+        left join clocks c on c.entry_id = e.id and c.side = 'response' and c.first = 0
+    where e.session_id = ? and e.id > ? order by e.id limit {_MOST_ENTRIES}
+"""
+_BEHIND = slice(-10, None)  # the columns of an entry
+
+
+def _batch(conn: sqlite3.Connection, held: Held, session_id: str, last: str) -> Batch:
+    found = Batch(entries=[], bodies={}, clocks={}, cut=set(), gapped=set())
+    sealed_by_digest: dict[bytes, _Sealed] = {}
+    size_bytes = 0
+    cursor = conn.execute(_SELECT, [session_id, last])
+    for row in cursor:
+        entry = entries.of_row(row)
+        asked, answered = entry.request_body, entry.response_body
+        size_bytes += (asked.size_bytes if asked else 0) + (answered.size_bytes if answered else 0)
+        if found.entries and size_bytes > _MOST_BYTES:
+            break
+        found.entries.append(entry)
+        id1, base1, recipe1, id2, base2, recipe2, count, run, is_cut, is_gapped = row[_BEHIND]
+        if asked and recipe1 is not None:
+            sealed_by_digest[asked.digest] = _Sealed(id1, base1, recipe1)
+        if answered and recipe2 is not None:
+            sealed_by_digest[answered.digest] = _Sealed(id2, base2, recipe2)
+        if run is not None:
+            found.clocks[entry.id] = _clock(conn, entry.id, count, run)
+        if is_cut:
+            found.cut.add(entry.id)
+        if is_gapped:
+            found.gapped.add(entry.id)
+    cursor.close()
+    _read(conn, held, sealed_by_digest, found.bodies)
     return found
 
 
-def _with(conn: sqlite3.Connection, table: str, entries: Sequence[Entry]) -> frozenset[str]:
+def _clock(
+    conn: sqlite3.Connection, entry_id: str, count: int, run: bytes
+) -> list[tuple[int, int]] | None:
+    found = clocks.decode(clocks.unsqueeze(run))
+    if count < clocks.RUN_CHUNKS:
+        return found
     rows = conn.execute(
-        f"select distinct entry_id from {table} where entry_id in ({_places(entries)})",
-        [entry.id for entry in entries],
+        """
+        select first + count, run from clocks
+        where entry_id = ? and side = 'response' and first > 0 order by first
+        """,
+        [entry_id],
     )
-    return frozenset(entry_id for (entry_id,) in rows)
-
-
-def _places(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+    for stop, more in rows:
+        if stop > _MOST_CHUNKS:
+            return None
+        found += clocks.decode(clocks.unsqueeze(more))
+    return found
 
 
 # --- bodies ---------------------------------------------------------------------------------------
 
 
-def bodies_of(
-    conn: sqlite3.Connection, digests: Iterable[bytes], cache: packs.Cache
-) -> dict[bytes, bytes]:
-    """
-    Whole bodies, proved, by digest; those that cannot be read are left out, and those that are
-    stored decoded.
-
-    Inside of one transaction, for it takes many statements less than reading them one by one.
-    """
-    reader = packs.Reader(conn, cache)
-    found: dict[bytes, bytes] = {}
-    for digest, runs in _runs_of_all(conn, list(dict.fromkeys(digests))):
-        try:
-            parts = reader.whole(runs)
-        except StoreError:
-            continue
-        data = b"".join(parts or ())
-        if hashlib.sha256(data).digest() == digest:
-            found[digest] = data
-    return found
-
-
-def _runs_of_all(
-    conn: sqlite3.Connection, digests: Sequence[bytes]
-) -> Iterator[tuple[bytes, list[Run]]]:
-    """The chunks of bodies; those of which the recipe is damaged are left out."""
-    sealed_by_id: dict[int, tuple[int | None, bytes]] = {}
-    ids: dict[bytes, int] = {}
-    for some in _slices(digests):
-        rows = conn.execute(
-            f"""
-            select id, digest, base, recipe from bodies
-            where digest in ({", ".join("?" * len(some))}) and uses > 0
-                and coding is null
-            """,
-            some,
-        )
-        for body_id, digest, base, recipe in rows:
-            ids[digest] = body_id
-            sealed_by_id[body_id] = base, recipe
-    _add_bases(conn, sealed_by_id)
+def _read(
+    conn: sqlite3.Connection,
+    held: Held,
+    sealed_by_digest: dict[bytes, _Sealed],
+    bodies: dict[bytes, bytes],
+) -> None:
+    """Add what can be read and is proved."""
+    bases = {sealed.base for sealed in sealed_by_digest.values() if sealed.base}
+    sealed_by_id = _bases(conn, bases) if bases else {}
+    sealed_by_id |= {sealed.body_id: sealed for sealed in sealed_by_digest.values()}
     resolved: dict[int, list[Step]] = {}
-    for digest, body_id in ids.items():
+    for digest, (body_id, base, recipe) in sealed_by_digest.items():
         try:
-            steps = _resolved(body_id, sealed_by_id, resolved)
-        except (ValueError, KeyError):
+            if base is None:
+                steps = chains.unsealed(base, recipe)
+            else:
+                steps = _resolved(body_id, sealed_by_id, resolved)
+            parts = held.chunks(recipes.own(steps))
+        except (ValueError, KeyError, StoreError):
             continue
-        yield digest, recipes.own(steps)
+        if parts is not None:
+            data = b"".join(parts)
+            if hashlib.sha256(data).digest() == digest:
+                bodies[digest] = data
 
 
-def _add_bases(conn: sqlite3.Connection, sealed_by_id: dict[int, tuple[int | None, bytes]]) -> None:
-    missing = {base for base, _ in sealed_by_id.values() if base} - sealed_by_id.keys()
-    while missing:
-        found: dict[int, tuple[int | None, bytes]] = {}
-        for some in _slices(list(missing)):
-            rows = conn.execute(
-                f"select id, base, recipe from bodies where id in ({', '.join('?' * len(some))})",
-                some,
-            )
-            found |= {body_id: (base, recipe) for body_id, base, recipe in rows}
-        sealed_by_id |= found
-        missing = {base for base, _ in found.values() if base} - sealed_by_id.keys()
+def _bases(conn: sqlite3.Connection, ids: Iterable[int]) -> dict[int, _Sealed]:
+    """The recipes of these bodies and of all behind them."""
+    rows = conn.execute(
+        """
+        with recursive chain (id, base, recipe) as (
+            select id, base, recipe from bodies where id in (select value from json_each(?))
+            union
+            select b.id, b.base, b.recipe from chain join bodies b on b.id = chain.base
+        )
+        select id, base, recipe from chain
+        """,
+        [msgspec.json.encode(list(ids)).decode()],
+    )
+    return {row[0]: _Sealed(*row) for row in rows}
 
 
 def _resolved(
-    body_id: int,
-    sealed_by_id: dict[int, tuple[int | None, bytes]],
-    resolved: dict[int, list[Step]],
+    body_id: int, sealed_by_id: dict[int, _Sealed], resolved: dict[int, list[Step]]
 ) -> list[Step]:
     """The steps of a recipe without copies. Raises ValueError, and KeyError if a base is gone."""
-    chain: list[tuple[int, int | None, bytes]] = []
+    chain: list[_Sealed] = []
     at: int | None = body_id
     while at is not None and at not in resolved:
-        base, recipe = sealed_by_id[at]
         if len(chain) > _MOST_BASES:
             raise ValueError("its bases are in a circle")
-        chain.append((at, base, recipe))
-        at = base
+        chain.append(sealed_by_id[at])
+        at = chain[-1].base
     for at, base, recipe in reversed(chain):
         steps = chains.unsealed(base, recipe)
         resolved[at] = recipes.rebase(steps, resolved[base]) if base is not None else steps
     return resolved[body_id]
-
-
-def _slices[T](values: Sequence[T]) -> Iterator[Sequence[T]]:
-    for at in range(0, len(values), _ASKED):
-        yield values[at : at + _ASKED]

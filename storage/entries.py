@@ -7,24 +7,27 @@ from storage.records import Body, Entry
 
 _MARKS = msgspec.msgpack.Decoder(tuple[str, ...])
 
-SELECT = """
-    select e.id, e.session_id, e.kind, e.way, e.started_ns, e.client, e.method, e.scheme, e.host,
+COLUMNS = """
+    e.id, e.session_id, e.kind, e.way, e.started_ns, e.client, e.method, e.scheme, e.host,
         e.port, e.target, e.http_version, e.request_headers, e.marks, e.continues, e.status,
         e.reason, e.response_version, e.response_headers, e.outcome, e.error, e.request_bytes,
         e.response_bytes, e.request_digest, b1.size_bytes, e.response_digest, b2.size_bytes,
         e.request_decoded, b3.size_bytes, e.response_decoded, b4.size_bytes, e.request_hmac,
         e.response_hmac, e.timing, e.server, e.tls_version, e.close_code, e.close_reason,
         e.message_count
+"""
+FROM = """
     from entries e
         left join bodies b1 on b1.digest = e.request_digest
         left join bodies b2 on b2.digest = e.response_digest
         left join bodies b3 on b3.digest = e.request_decoded
         left join bodies b4 on b4.digest = e.response_decoded
 """
+SELECT = f"select {COLUMNS} {FROM}"
 
 
 def of_row(row: tuple) -> Entry:  # type: ignore[type-arg]
-    """A row as `SELECT` has it."""
+    """A row that begins with `COLUMNS`."""
     return Entry(
         id=row[0],
         session_id=row[1],

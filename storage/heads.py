@@ -6,8 +6,6 @@ fields. Rows of earlier versions have headers as msgpack alone and timings as ma
 tells.
 """
 
-from typing import Any
-
 import msgspec
 
 from storage.records import Headers, Timing
@@ -21,7 +19,10 @@ _TIMES = (
     "connect_started_ns", "connected_ns", "tls_done_ns", "reused", "request_done_ns",
     "response_head_ns", "first_byte_ns", "last_byte_ns", "closed_ns",
 )  # fmt: skip
-_TIMING = msgspec.msgpack.Decoder(list[int | bool | None])  # reused is the bool
+_Time = int | None
+_TIMING = msgspec.msgpack.Decoder(
+    tuple[_Time, _Time, _Time, bool, _Time, _Time, _Time, _Time, _Time]
+)
 _TIMING_ARRAY = bytes([0x90 | len(_TIMES)])
 
 # Names and values as agents and providers sent them in 2026, the commonest last. Never to be
@@ -274,5 +275,18 @@ def pack_timing(timing: Timing) -> bytes:
 def unpack_timing(content: bytes) -> Timing:
     if content[:1] != _TIMING_ARRAY:
         return _TIMING_MAP.decode(content)
-    fields: dict[str, Any] = dict(zip(_TIMES, _TIMING.decode(content), strict=True))
-    return Timing(**fields)
+    (
+        connect_started_ns, connected_ns, tls_done_ns, reused, request_done_ns,
+        response_head_ns, first_byte_ns, last_byte_ns, closed_ns,
+    ) = _TIMING.decode(content)  # fmt: skip
+    return Timing(
+        connect_started_ns=connect_started_ns,
+        connected_ns=connected_ns,
+        tls_done_ns=tls_done_ns,
+        reused=reused,
+        request_done_ns=request_done_ns,
+        response_head_ns=response_head_ns,
+        first_byte_ns=first_byte_ns,
+        last_byte_ns=last_byte_ns,
+        closed_ns=closed_ns,
+    )

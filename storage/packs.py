@@ -275,6 +275,19 @@ def load(conn: sqlite3.Connection, first: int) -> Pack | None:
     return Pack(first, token, sizes, crcs, plain, bad)
 
 
+def covering(conn: sqlite3.Connection, number: int) -> Pack:
+    """
+    Read and prove the pack that holds this chunk.
+
+    Inside of one transaction. Raises Missing, and StoreError as `load`.
+    """
+    reader = Reader(conn, Cache(0))
+    pack = reader.pack(reader.place(number))
+    if pack is None:
+        raise Missing(f"chunk {number} is missing")
+    return pack
+
+
 def token() -> int:
     """By chance, so that one of a transaction that was rolled back never comes again."""
     return int.from_bytes(os.urandom(8)) >> 1

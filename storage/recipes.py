@@ -43,11 +43,12 @@ def pack(steps: Iterable[Step]) -> bytes:
 def unpack(data: bytes) -> list[Step]:
     """Raises ValueError if it is cut short."""
     steps = []
-    expected = [0, 0]
-    at = 0
+    own_at = copied_at = at = 0
+    size = len(data)
     try:
-        while at < len(data):
-            # Most numbers are of one or two bytes, and reading a body is mostly this loop.
+        while at < size:
+            # Reading a body is mostly this loop: most heads are of one byte, most ways of one to
+            # three.
             head = data[at]
             at += 1
             if head >= 0x80:
@@ -59,13 +60,21 @@ def unpack(data: bytes) -> list[Step]:
                 at += 1
                 if high < 0x80:
                     moved = moved & 0x7F | high << 7
+                elif (top := data[at]) < 0x80:
+                    at += 1
+                    moved = moved & 0x7F | (high & 0x7F) << 7 | top << 14
                 else:
                     moved, at = varints.take(data, at - 2)
             moved = -(moved + 1 >> 1) if moved & 1 else moved >> 1
-            is_copy, count = bool(head & 1), head >> 1
-            first = expected[is_copy] + moved
-            expected[is_copy] = first + count
-            steps.append((is_copy, first, count))
+            count = head >> 1
+            if head & 1:
+                first = copied_at + moved
+                copied_at = first + count
+                steps.append((True, first, count))
+            else:
+                first = own_at + moved
+                own_at = first + count
+                steps.append((False, first, count))
     except IndexError:
         raise ValueError("a recipe is cut short") from None
     return steps

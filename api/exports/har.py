@@ -52,10 +52,8 @@ def _document(conn: sqlite3.Connection, session: Session, mask: Mask | None) -> 
     yield b',"_session":' + _encode({"id": session.id, "name": session.name})
     yield b',"pages":[],"entries":['
     separator = b"\n"
-    reader = batches.Reader(conn)
-    for entries in batches.each(conn, session.id):
-        batch = reader.read(entries)
-        for entry in entries:
+    for batch in batches.each(conn, session.id):
+        for entry in batch.entries:
             yield separator
             yield from _any(conn, entry, mask, batch)
             separator = b",\n"

@@ -121,8 +121,8 @@ def test_a_damaged_request_is_left_out(recording):
 
 
 def test_an_entry_deleted_before_its_body_is_read(recording):
-    first = recording.http(chunks=[(1, b"long " * 300_000)])
-    second = recording.http(request=b"asked", chunks=[(1, b"answered")])
+    first = recording.http(chunks=[(1, b"long " * 80_000)])
+    second = recording.http(request=b"asked", chunks=[(1, b"answered")], closed_ns=None)
     recording.ingest()
     made = recording.pieces()
     out = [next(made)]  # both were found, and the first is being written
@@ -132,9 +132,21 @@ def test_an_entry_deleted_before_its_body_is_read(recording):
 
     whole, left = document["log"]["entries"]
     assert (whole["_id"], left["_id"]) == (first, second)
-    assert whole["response"]["content"]["text"] == "long " * 300_000
-    assert left["request"]["postData"]["comment"].startswith("left out: ")
+    assert whole["response"]["content"]["text"] == "long " * 80_000
     assert left["response"]["content"]["comment"].startswith("left out: ")
+
+
+def test_an_entry_deleted_before_it_is_found(recording):
+    first = recording.http(chunks=[(1, b"long " * 300_000)])
+    second = recording.http(chunks=[(1, b"answered")])
+    recording.ingest()
+    made = recording.pieces()
+    out = [next(made)]
+    recording.forget(second)
+
+    document = json.loads(b"".join((*out, *made)))
+
+    assert [entry["_id"] for entry in document["log"]["entries"]] == [first]
 
 
 def test_an_entry_deleted_while_its_body_is_read(recording):
