@@ -10,6 +10,7 @@ BENCHES = {
     "decode": "how fast the wire formats are read, against parsing their JSON alone",
     "ingest": "goal 5: entries and bytes per second into raw and projected tables",
     "read": "goal 7: pages, search and daily sums in a store of many entries and messages",
+    "growth": "whether an entry costs the same to bring in, however large the store is",
     "busy": "goal 11: the API and the live feed beside ingest, a rebuild and a deletion",
     "http": "goal 7: pages over HTTP, against a bare ASGI app",
     "peers": "goal 10: requests through Wirescribe, against LiteLLM's proxy",

@@ -190,7 +190,10 @@ def _whole(exchanges: Exchanges) -> list[Figure]:
         _check(db, exchanges)
         db.close()
     percent = 100 / raw
+    bound = _bound([data for exchange in exchanges for data in exchange])
     return [
+        Figure(name="whole session: its bodies at once by zstd-19, for comparison",
+               unit="% of raw", ours=[bound * percent]),
         Figure(name="whole session: an empty database", unit="% of raw", ours=[empty * percent]),
         Figure(name="whole session: raw tables beyond that", unit="% of raw",
                ours=[(raw_bytes - empty) * percent]),

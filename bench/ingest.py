@@ -112,17 +112,19 @@ def _run(made: Exchanges, answered_bytes: int) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         datadir = DataDir(Path(folder) / "data").prepare()
         db = database.create(datadir.database)
-        _spool(datadir, db, made, answered_bytes)
+        append_all(datadir, db, made, answered_bytes)
         ingest, projection = Ingest(datadir), Projection()
-        raw_s = _cpu_s(lambda: _read(ingest, db, datadir))
-        packed_s = _cpu_s(lambda: _rest(ingest, db))
-        understood_s = _cpu_s(lambda: _project(projection, db))
-        _check(db, made)
+        raw_s = cpu_s(lambda: drain(ingest, db, datadir))
+        packed_s = cpu_s(lambda: _rest(ingest, db))
+        understood_s = cpu_s(lambda: project(projection, db))
+        check(db, made)
         db.close()
     return Run(raw_s=raw_s, packed_s=packed_s, understood_s=understood_s)
 
 
-def _spool(datadir: DataDir, db: Database, made: Exchanges, answered_bytes: int) -> None:
+def append_all(
+    datadir: DataDir, db: Database, made: Exchanges, answered_bytes: int = _ANSWERED_BYTES
+) -> None:
     writer = spool.SpoolWriter(datadir.spool)
     for number, turns in enumerate(made):
         with database.write(db):
@@ -132,7 +134,7 @@ def _spool(datadir: DataDir, db: Database, made: Exchanges, answered_bytes: int)
     writer.close()
 
 
-def _read(ingest: Ingest, db: Database, datadir: DataDir) -> None:
+def drain(ingest: Ingest, db: Database, datadir: DataDir) -> None:
     """Until the log is in the tables; the WAL is kept short meanwhile, as the server does it."""
     while any(spool.writers(datadir.spool)):
         ingest.step(db)
@@ -145,24 +147,32 @@ def _rest(ingest: Ingest, db: Database) -> None:
         pass
 
 
-def _project(projection: Projection, db: Database) -> None:
+def project(projection: Projection, db: Database) -> None:
     while projection.step(db):
         pass
 
 
-def _check(db: Database, made: Exchanges) -> None:
+def check(db: Database, made: Exchanges) -> None:
+    """Whether the newest entries are these, and understood."""
     expected = [exchange for turns in made for exchange in turns]
     _check_bodies(db, expected)
-    (turns,) = db.execute("select count(*) from turns").fetchone()
+    (turns,) = db.execute(
+        "select count(*) from turns where id in "
+        "(select id || '.00000' from entries order by rowid desc limit ?)",
+        [len(expected)],
+    ).fetchone()
     if turns != len(expected):
         raise SystemExit(f"{turns} turns of {len(expected)} were understood")
 
 
 def _check_bodies(db: Database, expected: Sequence[tuple[bytes, bytes]]) -> None:
-    rows = db.execute("select request_digest, response_digest from entries order by id").fetchall()
+    rows = db.execute(
+        "select request_digest, response_digest from entries order by rowid desc limit ?",
+        [len(expected)],
+    ).fetchall()
     if len(rows) != len(expected):
         raise SystemExit(f"{len(rows)} entries of {len(expected)} are there")
-    for row, exchange in zip(rows, expected, strict=True):
+    for row, exchange in zip(reversed(rows), expected, strict=True):
         for digest, data in zip(row, exchange, strict=True):
             if bodies.view(db.conn, digest).read() != data:
                 raise SystemExit(f"body {digest.hex()} came back with other bytes")
@@ -176,7 +186,7 @@ def _size(made: Exchanges) -> int:
     return sum(len(request) + len(answer) for turns in made for request, answer in turns)
 
 
-def _cpu_s(work: Callable[[], object]) -> float:
+def cpu_s(work: Callable[[], object]) -> float:
     begun = time.process_time()
     work()
     return time.process_time() - begun
