@@ -33,13 +33,15 @@ class Background:
         self._ingest = Ingest(datadir, self.live.took, lambda: self.is_awaited())
         self.retention: Keeping = _keep_all
         self._has_read = False
+        self._has_caught_up = False
 
     def step(self, db: Database) -> float:
         """
         A little of what there is to do; the seconds until the next look. Raises as `Ingest.step`.
 
         Reading, telling what was read, and understanding take turns: a call waits for one of them,
-        never for two.
+        never for two. Between two of them logs that are not far behind are looked at, so that an
+        agent at work waits no longer either.
         """
         try:
             pause_s = self._step(db)
@@ -49,7 +51,8 @@ class Background:
             self.live.look(db)
 
     def _step(self, db: Database) -> float:
-        if self.live.tell(db):
+        self._has_caught_up = not self._has_caught_up and self._ingest.catch_up(db)
+        if self._has_caught_up or self.live.tell(db):
             return 0.0
         pause_s = 0.0 if self._has_read else self._ingest.step(db)
         self._has_read = not self._has_read and not pause_s

@@ -267,10 +267,10 @@ class _Watched(Background):
         self.committed: dict[bytes, float] = {}
         self._ingest = Ingest(datadir, self._took, lambda: self.is_awaited())
 
-    def _took(self, db: Database, records: Sequence[SpoolRecord]) -> None:
+    def _took(self, writer: str, records: Sequence[SpoolRecord]) -> None:
         now_s = time.monotonic()
         self.committed |= {one.entry: now_s for one in records if one.kind == "close"}
-        self.live.took(db, records)
+        self.live.took(writer, records)
 
 
 def _lag_ms(turns: list[tuple[bytes, bytes]], each_s: float, seconds: float) -> list[float]:

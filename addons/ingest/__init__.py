@@ -30,15 +30,15 @@ _SWEPT_EACH_S = 0.2  # deletion goes on beside the busiest log
 
 _log = logging.getLogger("wirescribe")
 
-Listener = Callable[[Database, Sequence[SpoolRecord]], None]
+Listener = Callable[[str, Sequence[SpoolRecord]], None]
 
 
 class Ingest:
     """
     The background work of `Store.open`: `step` does a little and says when to come again.
 
-    `listener` is told the records of each step once they are committed; it may not raise. A step
-    ends early if the writer `is_awaited`.
+    `listener` is told the writer and the records of each step once they are committed; it may not
+    raise. A step ends early if the writer `is_awaited`.
     """
 
     def __init__(
@@ -70,6 +70,37 @@ class Ingest:
             self._tails.clear()  # memory may be ahead of the tables
             raise
 
+    def catch_up(self, db: Database) -> bool:
+        """
+        While a log is far behind, ingest what came in the others; False: nothing, or none is.
+
+        Each of them is read to its end, as `step` would between pieces of the backlog. Raises as
+        `step` does.
+        """
+        if not any(tail.is_behind for tail in self._tails.values()):
+            return False
+        try:
+            return self._catch_up(db)
+        except BaseException:
+            self._tails.clear()
+            raise
+
+    def _catch_up(self, db: Database) -> bool:
+        started_s, has_read = time.monotonic(), False
+        for tail in self._in_turn(db):
+            if tail.is_behind:
+                continue
+            begun_s, before = time.monotonic(), tail.reader.position
+            found = tail.reader.read(self._limit_bytes, _MOST_RECORDS)
+            if not found:
+                tail.reader.position = before  # `step` goes on from there
+                continue
+            has_read = True
+            self._ingest(db, tail, found, begun_s)
+            if time.monotonic() - started_s > _WORK_S or self._is_awaited():
+                break
+        return has_read
+
     def _step(self, db: Database) -> float:
         if time.monotonic() - self._swept_s > _SWEPT_EACH_S and self._sweep(db):
             return 0.0
@@ -83,6 +114,7 @@ class Ingest:
                 if worked_s > _LITTLE_S or self._is_awaited():
                     return 0.0
                 continue  # an agent at work is not to wait for each piece of a backlog beside it
+            tail.is_behind = False
             if tail.reader.position != before:
                 _commit_position(db, tail)
             if tail.reader.finished() and self._finish(db, tail):
@@ -136,9 +168,10 @@ class Ingest:
         tail.reader.acknowledge(tail.reader.position)
         if self._listener is not None:
             taken = takewhile(lambda one: one is not left, found)
-            self._listener(db, [one for one in taken if isinstance(one, SpoolRecord)])
-        is_end = left is None and _size_bytes(found) < self._limit_bytes
-        if is_end and len(found) < _MOST_RECORDS and worked_s < _WORK_S:
+            self._listener(tail.writer, [one for one in taken if isinstance(one, SpoolRecord)])
+        is_all = _size_bytes(found) < self._limit_bytes and len(found) < _MOST_RECORDS
+        tail.is_behind = not is_all or worked_s > _WORK_S
+        if left is None and not tail.is_behind:
             return worked_s
         # One that was cut short for a call says nothing of what the machine can.
         if left is None or worked_s > _WORK_S:

@@ -23,6 +23,7 @@ class Tail:
     def __init__(self, writer: str, reader: SpoolReader) -> None:
         self.writer = writer
         self.reader = reader
+        self.is_behind = False  # at the last look there was more than is read at once
         self._folds: dict[bytes, Fold] = {}
 
     def take(

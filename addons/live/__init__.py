@@ -56,9 +56,9 @@ class Live:
         self._look_s = 0.0
         self._has_failed = False
 
-    def took(self, db: Database, records: Sequence[SpoolRecord]) -> None:
-        """Records were committed: they wait to be told."""
-        self._contained(lambda: self._entries.took(records))
+    def took(self, writer: str, records: Sequence[SpoolRecord]) -> None:
+        """Records of a writer's log were committed: they wait to be told."""
+        self._contained(lambda: self._entries.took(writer, records))
 
     def tell(self, db: Database) -> bool:
         """Tell some of what was taken; False: there was nothing left."""

@@ -57,16 +57,18 @@ class Entries:
         self._turns = turns
         self._open: dict[bytes, _Open] = {}
         self._left_out: dict[bytes, int | None] = {}  # when it started; None: for good
-        self._waiting: deque[tuple[bytes, list[SpoolRecord]]] = deque()
+        self._waiting: dict[str, deque[tuple[bytes, list[SpoolRecord]]]] = {}  # by writer
         self._has_failed = False
 
-    def took(self, records: Sequence[SpoolRecord]) -> None:
+    def took(self, writer: str, records: Sequence[SpoolRecord]) -> None:
         """Records of one step were committed."""
         for entry in {record.entry for record in records if _is_coded_cut(record)}:
             if found := self._open.get(entry):
                 self._unfollow(entry, found)
         runs = itertools.groupby(records, key=lambda record: record.entry)
-        self._waiting += [(entry, list(run)) for entry, run in runs if entry != spool.NIL]
+        told = [(entry, list(run)) for entry, run in runs if entry != spool.NIL]
+        if told:
+            self._waiting.setdefault(writer, deque()).extend(told)
 
     @property
     def are_waiting(self) -> bool:
@@ -74,9 +76,17 @@ class Entries:
         return bool(self._waiting)
 
     def tell(self, db: Database, until: Callable[[], bool]) -> None:
-        """Tell what waits, until `until()` says stop, but one run of records at least."""
+        """
+        Tell what waits, until `until()` says stop, but one run of records at least.
+
+        The log of which the least waits goes first: an agent at work, and not a backlog.
+        """
         while self._waiting:
-            self._run(db, *self._waiting.popleft())
+            writer, runs = min(self._waiting.items(), key=lambda one: len(one[1]))
+            entry, records = runs.popleft()
+            if not runs:
+                del self._waiting[writer]
+            self._run(db, entry, records)
             if until():
                 break
         while len(self._left_out) > _MAX_LEFT_OUT:

@@ -52,7 +52,8 @@ class Turns:
         self._has_failed = False
         self._running: dict[str, dict[int, _Running]] = {}  # by entry
         self._unstored: dict[str, tuple[float, _Running]] = {}  # by turn: until when
-        self._looked_at = -1  # how many were placed when the tables were looked into; -1: not yet
+        self._due: set[str] = set()  # of these, those that may be in the tables now
+        projection.on_placed = self._placed
 
     def changed(
         self, db: Database, following: Following, changes: Iterable[Change], *, is_quiet: bool
@@ -80,16 +81,19 @@ class Turns:
 
     def look(self, db: Database) -> None:
         """Tell which of the ended turns are in the tables now."""
-        if self._looked_at == self._projection.placed:
-            return
-        self._looked_at = self._projection.placed
-        now_s = time.monotonic()
         tables = Tables(db, keeping.LIVE)
-        for turn_id, (until_s, running) in list(self._unstored.items()):
-            if tables.has_turn(turn_id):
-                self._stored(db, turn_id, running)
-            if now_s > until_s:
-                self._unstored.pop(turn_id, None)
+        due, self._due = self._due, set()
+        for turn_id in sorted(due):
+            if turn_id in self._unstored and tables.has_turn(turn_id):
+                self._stored(db, turn_id, self._unstored.pop(turn_id)[1])
+        now_s = time.monotonic()
+        while self._unstored and next(iter(self._unstored.values()))[0] < now_s:
+            del self._unstored[next(iter(self._unstored))]
+
+    def _placed(self, turn_id: str) -> None:
+        """The projection put a turn down, in some set of tables and maybe in vain."""
+        if turn_id in self._unstored:
+            self._due.add(turn_id)
 
     # --- one change ------------------------------------------------------------------------------
 
@@ -166,7 +170,7 @@ class Turns:
         if not is_quiet:
             until_s = time.monotonic() + _STORED_S
             self._unstored[running.turn_id] = (until_s, running)
-            self._looked_at = -1  # it may be there already
+            self._due.add(running.turn_id)  # it may be there already
             while len(self._unstored) > _MAX_UNSTORED:
                 del self._unstored[next(iter(self._unstored))]
         if following.entry.kind == "websocket" and not following.is_finished:
@@ -199,7 +203,6 @@ class Turns:
             self._has_failed = True
 
     def _stored(self, db: Database, turn_id: str, running: _Running) -> None:
-        del self._unstored[turn_id]
         try:
             row = turns.get(db.conn, turn_id)
         except NotFound:

@@ -46,7 +46,8 @@ class Projection:
     ) -> None:
         self._is_awaited = is_awaited
         self._is_ready = is_ready
-        self.placed = 0  # turns that were put down, also by transactions that failed
+        # Told the id of each turn that is put down, also by transactions that fail.
+        self.on_placed: Callable[[str], None] = lambda turn_id: None
         self._placer = Placer()
         self._last = ""  # prefix of the set that was served last
 
@@ -88,7 +89,7 @@ class Projection:
             one = self._placer.place(tables, decoded, session)
             if one is not None:
                 placed.append(one)
-                self.placed += 1
+                self.on_placed(one.turn_id)
         return placed
 
     def _take_all(self, db: Database, tables: Tables, entry_ids: list[str]) -> None:

@@ -12,6 +12,9 @@ from storage.datadir import DataDir
 from storage.feed import Feed
 from storage.retention import Keeper, Limits
 from storage.store import Store
+from tests.addons.ingest.spooling import Log
+from tests.addons.live.speaking import claude
+from tests.addons.live.speaking import user as said
 from tests.addons.project.house import House, text, user
 from tests.storage import recording
 
@@ -54,6 +57,35 @@ def test_what_waits_is_understood_beside_an_empty_log(datadir, house):
     while not (pause_s := background.step(house.db)):
         pass
     assert pause_s > 0
+
+
+def test_an_agent_at_work_waits_for_no_backlog(datadir, house):
+    """What came in its log is read and told between two pieces of another one."""
+    feed = Feed()
+    background = Background(datadir, feed)
+    for number in range(50):  # more than one step reads
+        backlog = claude(house.log, house.session, said(f"{number} " + 40_000 * "a"))
+    house.log.append()
+    background.step(house.db)
+
+    agents = Log(datadir)
+    own = claude(agents, house.session, said("hello"), conversation="own")
+    agents.append()
+    background.step(house.db)
+    background.step(house.db)
+
+    events = [msgspec.json.decode(event.data) for event in feed._rings["native"].events]
+    assert own.id in {event["entryId"] for event in events if event["type"] == "turn.begun"}
+    assert house.one("select count(*) from entries") < 51
+
+    while background.step(house.db) == 0.0:
+        pass
+    assert house.one("select count(*) from entries") == 51
+    events = [msgspec.json.decode(event.data) for event in feed._rings["native"].events]
+    begun = [event["entryId"] for event in events if event["type"] == "turn.begun"]
+    assert len(begun) == 51
+    assert begun[-1] == backlog.id
+    agents.end()
 
 
 def test_retention_is_told_when_there_is_nothing_else_to_do(datadir, house):
