@@ -21,7 +21,7 @@ from storage.records import Entry
 _MOST_ENTRIES = 64
 _MOST_BYTES = 512 << 10  # of the bodies in a batch; one that is longer is left out
 _MOST_CHUNKS = 4000  # of an answer
-_HELD_BYTES = 8 << 20  # of packs; small, so that an export takes little memory
+_HELD_BYTES = 10 << 20  # of packs; small, so that an export takes little memory
 _MOST_BASES = 1000  # below one body
 
 

@@ -10,7 +10,6 @@ what a cut stream held: `finish` hands it out and sets `truncated`.
 import msgspec
 
 _BOM = b"\xef\xbb\xbf"
-_LF, _CR = b"\n\r"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,25 +41,23 @@ class Decoder:
         if self._skip_lf and chunk[:1] == b"\n":
             chunk = chunk[1:]
         self._skip_lf = False
-        # Only these three end a line; bytes.splitlines ends one at no other byte.
-        lines = chunk.splitlines(keepends=True)
+        if b"\r" in chunk:  # seldom
+            self._skip_lf = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         events = []
-        for line in lines:
-            end = line[-1]
-            if end == _LF:
-                line = line[:-2] if line[-2:] == b"\r\n" else line[:-1]
-            elif end == _CR:
-                self._skip_lf = line is lines[-1]
-                line = line[:-1]
-            else:
-                self._tail.append(line)
-                break
+        at = 0
+        # Not `split`: that goes byte by byte, and lines may be long.
+        while (end := chunk.find(b"\n", at)) >= 0:
+            line = chunk[at:end]
+            at = end + 1
             if self._tail or not self._started:
                 line = self._joined(line)
             if line:
                 self._line(line)
             elif event := self._dispatch():
                 events.append(event)
+        if at < len(chunk):
+            self._tail.append(chunk[at:])
         return events
 
     def finish(self) -> list[Event]:
@@ -85,6 +82,9 @@ class Decoder:
         return line
 
     def _line(self, line: bytes) -> None:
+        if line.startswith(b"data: "):  # most are
+            self._data.append(line[6:])
+            return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":

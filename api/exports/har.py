@@ -65,8 +65,10 @@ def _any(
 ) -> Iterator[bytes]:
     found = har_plain.entry(entry, batch) if mask is None else None
     if found is not None:
-        gaps = traffic.gaps(conn, entry.id) if entry.id in batch.gapped else ()
-        yield _encode(_head(entry) | found | ({"_gaps": list(map(_gap, gaps))} if gaps else {}))
+        whole = _head(entry) | found
+        if entry.id in batch.gapped and (gaps := traffic.gaps(conn, entry.id)):
+            whole["_gaps"] = [_gap(gap) for gap in gaps]
+        yield _encode(whole)
     elif _is_small(entry):
         # A statement that takes no lock of its own costs a third less. Nothing is given out
         # meanwhile: a client that reads slowly would keep the snapshot open.

@@ -71,15 +71,17 @@ def _events(entry: Entry, data: bytes, chunks: list[tuple[int, int]]) -> list[di
     found: list[dict[str, object]] = []
     at = offset_ns = 0
     for offset_ns, size_bytes in chunks:
-        events = decoder.feed(data[at : at + size_bytes])
-        if events:
-            time = har_times.unix_seconds(entry, offset_ns)
-            found += [_event(time, event) for event in events]
+        for event in decoder.feed(data[at : at + size_bytes]):
+            found.append(_event(entry, offset_ns, event))
         at += size_bytes
-    time = har_times.unix_seconds(entry, offset_ns)
-    found += [_event(time, event) for event in decoder.finish()]
+    found += [_event(entry, offset_ns, event) for event in decoder.finish()]
     return found
 
 
-def _event(time: float, event: sse.Event) -> dict[str, object]:
-    return {"time": time, "eventName": event.name, "eventId": event.id or "", "data": event.data}
+def _event(entry: Entry, offset_ns: int, event: sse.Event) -> dict[str, object]:
+    return {
+        "time": har_times.unix_seconds(entry, offset_ns),
+        "eventName": event.name,
+        "eventId": event.id or "",
+        "data": event.data,
+    }
