@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from storage import chains, clocks, database, entries, recipes
+from storage import chains, clocks, database, entries, recipes, traffic
 from storage.errors import StoreError
 from storage.held import Held
 from storage.recipes import Step
-from storage.records import Entry
+from storage.records import Cut, Entry
 
 _MOST_ENTRIES = 64
 _MOST_BYTES = 512 << 10  # of the bodies in a batch; one that is longer is left out
@@ -37,8 +37,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[Entry]
     bodies: dict[bytes, bytes]
     clocks: dict[str, list[tuple[int, int]] | None]
-    cut: set[str]  # ids of entries that have cuts
-    gapped: set[str]  # the same of gaps
+    cuts: dict[str, list[Cut]]  # by entry; of those alone that have some
+    gapped: set[str]  # ids of entries that have gaps
 
 
 def each(conn: sqlite3.Connection, session_id: str) -> Iterator[Batch]:
@@ -82,7 +82,8 @@ _BEHIND = slice(-10, None)  # the columns of an entry
 
 
 def _batch(conn: sqlite3.Connection, held: Held, session_id: str, last: str) -> Batch:
-    found = Batch(entries=[], bodies={}, clocks={}, cut=set(), gapped=set())
+    found = Batch(entries=[], bodies={}, clocks={}, cuts={}, gapped=set())
+    cut: list[str] = []
     sealed_by_digest: dict[bytes, _Sealed] = {}
     size_bytes = 0
     cursor = conn.execute(_SELECT, [session_id, last])
@@ -101,10 +102,12 @@ def _batch(conn: sqlite3.Connection, held: Held, session_id: str, last: str) -> 
         if run is not None:
             found.clocks[entry.id] = _clock(conn, entry.id, count, run)
         if is_cut:
-            found.cut.add(entry.id)
+            cut.append(entry.id)
         if is_gapped:
             found.gapped.add(entry.id)
     cursor.close()
+    if cut:
+        found.cuts.update(traffic.cuts_of(conn, cut))
     _read(conn, held, sealed_by_digest, found.bodies)
     return found
 

@@ -3,7 +3,7 @@
 import itertools
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -312,15 +312,21 @@ def _chunks(conn: sqlite3.Connection, entry_id: str, side: Side, after: int) -> 
 
 def cuts(conn: sqlite3.Connection, entry_id: str) -> list[Cut]:
     """What was redacted, in the order of the record."""
+    return cuts_of(conn, [entry_id]).get(entry_id, [])
+
+
+def cuts_of(conn: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, list[Cut]]:
+    """The same of several entries; of those alone that have cuts."""
     rows = conn.execute(
         """
-        select part, offset_bytes, length_bytes, kind, hmac, name, position from cuts
-        where entry_id = ? order by number
+        select entry_id, part, offset_bytes, length_bytes, kind, hmac, name, position from cuts
+        where entry_id in (select value from json_each(?)) order by entry_id, number
         """,
-        [entry_id],
+        [msgspec.json.encode(entry_ids).decode()],
     )
-    return [
-        Cut(
+    found: dict[str, list[Cut]] = {}
+    for entry_id, part, offset_bytes, length_bytes, kind, hmac, name, position in rows:
+        cut = Cut(
             part=part,
             offset_bytes=offset_bytes,
             length_bytes=length_bytes,
@@ -329,8 +335,8 @@ def cuts(conn: sqlite3.Connection, entry_id: str) -> list[Cut]:
             name=name,
             index=position,
         )
-        for part, offset_bytes, length_bytes, kind, hmac, name, position in rows
-    ]
+        found.setdefault(entry_id, []).append(cut)
+    return found
 
 
 def gaps(conn: sqlite3.Connection, entry_id: str) -> list[Gap]:

@@ -54,6 +54,10 @@ class Redactor:
             return Head(target=target, headers=tuple(headers))
         return self._heads.redact(side, target, headers)
 
+    def finds(self, data: bytes) -> bool:
+        """Is anything that is known by now in these bytes?"""
+        return self.enabled and bool(self._known.index().present(data))
+
     def is_credential(self, host: str, target: str) -> bool:
         """Are the bodies of this endpoint credentials, to be kept back until their end?"""
         return self.enabled and self._endpoints.match(host, target)

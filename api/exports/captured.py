@@ -1,17 +1,20 @@
 """An entry as an export sees it: with its cuts, and with credentials cut if that was asked for."""
 
+import functools
+import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 
-from addons.redaction import Body, Redactor
+from addons.redaction import Body, Head, Redactor
 from storage import traffic
 from storage.batches import Batch
 from storage.records import Cut, Entry, Gap, Headers, Side
 
 _HELD_BYTES = 1 << 20  # of a body
+_LEARNT = 100  # heads whose cuts are read together
 
 
 class Stored(Protocol):
@@ -34,8 +37,9 @@ class Captured:
     ) -> None:
         self.conn = conn
         self._batch = batch  # what was read of it by now
-        has_cuts = batch is None or entry.id in batch.cut
-        self._stored = traffic.cuts(conn, entry.id) if has_cuts else []
+        self._stored = (
+            traffic.cuts(conn, entry.id) if batch is None else batch.cuts.get(entry.id, [])
+        )
         self.cuts = list(self._stored)
         self._original = entry  # its target says whether the bodies are credentials
         self._mask = mask
@@ -136,19 +140,24 @@ class Mask:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self._is_credential = functools.lru_cache(maxsize=256)(redactor.is_credential)
 
     def learn(self, conn: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Know the secrets of all heads before the first body: it may hold what comes later."""
-        for entry in entries:
-            self.heads(entry, traffic.cuts(conn, entry.id))
+        for some in itertools.batched(entries, _LEARNT):
+            cuts = traffic.cuts_of(conn, [entry.id for entry in some])
+            for entry in some:
+                self._heads(entry, cuts.get(entry.id, ()))
+
+    def passes(self, entry: Entry, bodies: Iterable[bytes]) -> bool:
+        """Whether nothing is to be cut in the bodies of an entry, which are not coded."""
+        is_credential = self._is_credential(entry.host, entry.target.decode("latin-1"))
+        return not is_credential and not any(map(self._redactor.finds, bodies))
 
     def heads(self, entry: Entry, cuts: list[Cut]) -> Entry:
         """The entry without credentials in its heads and words; adds to its `cuts`."""
-        asked, answered = _done("request-header", cuts), _done("response-header", cuts)
-        target = b"" if _done("request-target", cuts) else entry.target
+        request, response, asked, answered = self._heads(entry, cuts)
         headers = entry.response_headers or ()
-        request = self._redactor.request_head(target, _without(entry.request_headers, asked))
-        response = self._redactor.response_head(_without(headers, answered))
         cuts += request.cuts + response.cuts
         shown = _restored(headers, response.headers, answered)
         return msgspec.structs.replace(
@@ -160,6 +169,17 @@ class Mask:
             error=self._words(entry.error, cuts),
             close_reason=self._words(entry.close_reason, cuts),
         )
+
+    def _heads(
+        self, entry: Entry, cuts: Iterable[Cut]
+    ) -> tuple[Head, Head, set[int | None], set[int | None]]:
+        """Both heads as they are shown, and which of their values the proxy has cut."""
+        asked, answered = _done("request-header", cuts), _done("response-header", cuts)
+        target = b"" if _done("request-target", cuts) else entry.target
+        headers = entry.response_headers or ()
+        request = self._redactor.request_head(target, _without(entry.request_headers, asked))
+        response = self._redactor.response_head(_without(headers, answered))
+        return request, response, asked, answered
 
     def body(
         self, entry: Entry, side: Side, content_encoding: str | None, stored: Iterable[Cut]
@@ -174,7 +194,7 @@ class Mask:
             side,
             content_type=content_type.decode("latin-1"),
             content_encoding=content_encoding,
-            is_credential=not is_cut and self._redactor.is_credential(entry.host, target),
+            is_credential=not is_cut and self._is_credential(entry.host, target),
         )
 
     def message(self, side: Side, number: int, data: bytes, cuts: list[Cut]) -> bytes:
@@ -196,10 +216,14 @@ def _done(part: str, cuts: Iterable[Cut]) -> set[int | None]:
 
 
 def _without(headers: Headers, done: set[int | None]) -> Headers:
+    if not done:
+        return headers
     pairs = enumerate(headers)
     return tuple((name, b"" if at in done else value) for at, (name, value) in pairs)
 
 
 def _restored(before: Headers, after: Headers, done: set[int | None]) -> Headers:
+    if not done:
+        return after
     pairs = enumerate(zip(before, after, strict=True))
     return tuple(old if at in done else new for at, (old, new) in pairs)

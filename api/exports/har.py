@@ -63,9 +63,11 @@ def _document(conn: sqlite3.Connection, session: Session, mask: Mask | None) -> 
 def _any(
     conn: sqlite3.Connection, entry: Entry, mask: Mask | None, batch: Batch
 ) -> Iterator[bytes]:
-    found = har_plain.entry(entry, batch) if mask is None else None
-    if found is not None:
-        whole = _head(entry) | found
+    plain = har_plain.entry(entry, batch, mask)
+    if plain is not None:
+        whole = _head(plain.entry) | plain.fields
+        if plain.cuts:
+            whole["_cuts"] = [_cut(cut) for cut in plain.cuts]
         if entry.id in batch.gapped and (gaps := traffic.gaps(conn, entry.id)):
             whole["_gaps"] = [_gap(gap) for gap in gaps]
         yield _encode(whole)

@@ -13,7 +13,7 @@ from storage.records import Frame, Side
 
 _PAGE = 1000
 _TEXT = 1  # opcode
-_HIDING = ("coded", "unscanned")  # kinds of cuts behind which the coded bytes are gone
+HIDING = ("coded", "unscanned")  # kinds of cuts behind which the coded bytes are gone
 _encode = msgspec.json.encode
 
 
@@ -74,7 +74,7 @@ def _may_have_clocked_events(captured: Captured) -> bool:
     entry = captured.entry
     if entry.kind != "http" or not har_heads.is_event_stream(entry):
         return False
-    if any(cut.part == "response-body" and cut.kind in _HIDING for cut in captured.cuts):
+    if any(cut.part == "response-body" and cut.kind in HIDING for cut in captured.cuts):
         return False  # of text that stands beside its chunks their places are not known
     return Decoder(_coding(captured)).known
 

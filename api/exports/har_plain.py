@@ -1,25 +1,43 @@
 """
-An entry of which nothing is odd, made in one go: both bodies are in memory, plain UTF-8, uncut.
+An entry of which nothing is odd, made in one go: both bodies are in memory, plain UTF-8, and the
+export cuts nothing in them.
 
 That are nearly all. What is written is the same as what the other modules write piece by piece.
 """
 
+from typing import Any, NamedTuple
+
 from addons.framing import sse
-from api.exports import har_heads, har_times
+from api.exports import har_frames, har_heads, har_times
+from api.exports.captured import Mask
 from storage.batches import Batch
-from storage.records import Body, Entry, Headers
+from storage.records import Body, Cut, Entry, Headers
 
 _AT_ONCE_BYTES = 1 << 18
 
 
-def entry(entry: Entry, batch: Batch) -> dict[str, object] | None:
-    """`request`, `response` and the events of an entry; None if it is not one of these."""
-    if not _is_plain(entry) or entry.id in batch.cut:
+class Plain(NamedTuple):
+    """An entry as it is shown, its cuts, and what HAR has of `request`, `response` and events."""
+
+    entry: Entry
+    cuts: list[Cut]
+    fields: dict[str, object]
+
+
+def entry(entry: Entry, batch: Batch, mask: Mask | None) -> Plain | None:
+    """None if it is not one of these."""
+    cuts = batch.cuts.get(entry.id, [])
+    if not _is_plain(entry) or any(cut.kind in har_frames.HIDING for cut in cuts):
         return None
     asked, answered = _data(entry.request_body, batch), _data(entry.response_body, batch)
     chunks = batch.clocks.get(entry.id, [])
     if asked is None or answered is None or chunks is None:
         return None
+    if mask:
+        if not mask.passes(entry, (asked, answered)):
+            return None
+        cuts = [*cuts]
+        entry = mask.heads(entry, cuts)
     try:
         request, content = _request(entry, asked), _content(entry, answered)
     except UnicodeDecodeError:
@@ -28,8 +46,11 @@ def entry(entry: Entry, batch: Batch) -> dict[str, object] | None:
     response["content"] = content
     found: dict[str, object] = {"request": request, "response": response}
     if chunks and har_heads.is_event_stream(entry):
-        found["_eventSourceMessages"] = _events(entry, answered, chunks)
-    return found
+        found["_eventSourceMessages"] = events = _events(entry, answered, chunks)
+        # What stands in several lines of the body was not looked into as a whole.
+        if mask and any("\n" in event["data"] for event in events):
+            return None
+    return Plain(entry, cuts, found)
 
 
 def _is_plain(entry: Entry) -> bool:
@@ -66,9 +87,9 @@ def _content(entry: Entry, data: bytes) -> dict[str, object]:
     return {"mimeType": mime_type, "size": len(data), "text": data.decode()}
 
 
-def _events(entry: Entry, data: bytes, chunks: list[tuple[int, int]]) -> list[dict[str, object]]:
+def _events(entry: Entry, data: bytes, chunks: list[tuple[int, int]]) -> list[dict[str, Any]]:
     decoder = sse.Decoder()
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     at = offset_ns = 0
     for offset_ns, size_bytes in chunks:
         for event in decoder.feed(data[at : at + size_bytes]):
@@ -78,7 +99,7 @@ def _events(entry: Entry, data: bytes, chunks: list[tuple[int, int]]) -> list[di
     return found
 
 
-def _event(entry: Entry, offset_ns: int, event: sse.Event) -> dict[str, object]:
+def _event(entry: Entry, offset_ns: int, event: sse.Event) -> dict[str, Any]:
     return {
         "time": har_times.unix_seconds(entry, offset_ns),
         "eventName": event.name,

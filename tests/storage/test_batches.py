@@ -124,6 +124,6 @@ def test_what_hangs_on_them(recording):
 
     assert batch.clocks == {one: [(at, len(data)) for at, data in chunks], many: None}
     assert batch.gapped == {one}
-    assert batch.cut == {many}
+    assert batch.cuts == {many: [cut]}
     assert none in {entry.id for entry in batch.entries}
     assert traffic.gaps(recording.conn, many) == []

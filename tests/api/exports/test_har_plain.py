@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from api.exports import har, har_plain
+from api.exports import captured, har, har_plain
 from storage.records import Cut, Gap
-from tests.har.recording import JSON, MS
+from tests.har.recording import JSON
 
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 STREAM = [(1, b"data: \xc3\xbc\n\n: no"), (2, b"\r\n\r\nevent: e\nid: 7\ndata"), (3, b": last")]
@@ -24,6 +24,21 @@ PLAIN = {
         "headers": (JSON, (b"Set-Cookie", b"d=e; HttpOnly"), (b"Location", b"/there")),
     },
     "gaps": {"gaps": (Gap(reason="queue_full", records=2),)},
+    "cuts": {
+        "cuts": (
+            Cut(part="request-body", offset_bytes=0, length_bytes=1, kind="known-value", hmac="a"),
+            Cut(
+                part="request-header",
+                name="x-api-key",
+                index=0,
+                offset_bytes=0,
+                length_bytes=3,
+                kind="api-key",
+                hmac="b",
+            ),
+        ),
+        "request_headers": ((b"x-api-key", b"***"), JSON),
+    },
     "a query": {"target": b"/v1?a=1&b", "marks": ("started_late",), "continues": "x"},
 }
 OTHERS = {
@@ -31,33 +46,63 @@ OTHERS = {
     "no text asked": {"request": b"\xff"},
     "open": {"closed_ns": None},
     "coded": {"headers": (JSON, (b"Content-Encoding", b"gzip"))},
-    "cut": {
-        "cuts": (Cut(part="request-body", offset_bytes=0, length_bytes=1, kind="known", hmac="ab"),)
+    "coded bytes cut": {
+        "cuts": (
+            Cut(part="response-body", offset_bytes=1, length_bytes=1, kind="coded", hmac="ab"),
+        )
     },
     "long": {"chunks": [(1, b"a" * 300_000)]},
 }
 
 
+SECRET = b"sk-ant-0123456789abcdef"
+KEY = (b"x-api-key", SECRET)
+CLEAR = {
+    "a key in the head": {"request_headers": (KEY, JSON), "request": b"asked"},
+    "a key in the query": {"target": b"/v1?key=" + SECRET},
+    "events": {"request_headers": (KEY,), "headers": (EVENTS,), "chunks": STREAM},
+}
+MASKED = {
+    "a key that is asked": {"request_headers": (KEY,), "request": b"say " + SECRET},
+    "a key that is answered": {"request_headers": (KEY,), "chunks": [(1, b"say " + SECRET)]},
+    "a login": {"target": b"/oauth/token", "request": b'{"a":"b"}'},
+    "events of several lines": {"headers": (EVENTS,), "chunks": [(1, b"data: a\ndata: b\n\n")]},
+}
+
+
 @pytest.mark.parametrize("name", [*PLAIN, *OTHERS])
 def test_as_piece_by_piece(recording, monkeypatch, name):
-    fields = (PLAIN | OTHERS)[name]
-    entry_id = recording.http(closed_ns=fields.pop("closed_ns", 90 * MS), **fields)
+    is_plain = _is_as_piece_by_piece(recording, monkeypatch, (PLAIN | OTHERS)[name], None)
+    assert is_plain == (name in PLAIN)
+
+
+@pytest.mark.parametrize("name", [*CLEAR, *MASKED])
+def test_as_piece_by_piece_with_credentials_cut(recording, monkeypatch, name):
+    redactor = captured.redactor(b"k" * 32)
+    is_plain = _is_as_piece_by_piece(recording, monkeypatch, (CLEAR | MASKED)[name], redactor)
+    assert is_plain == (name in CLEAR)
+    assert SECRET not in b"".join(recording.pieces(redactor))
+
+
+def _is_as_piece_by_piece(recording, monkeypatch, fields, redactor):
+    entry_id = recording.http(**fields)
     recording.ingest()
     made = []
     real = har_plain.entry
 
-    def watched(entry, batch):
-        made.append(real(entry, batch))
+    def watched(*given):
+        made.append(real(*given))
         return made[-1]
 
     monkeypatch.setattr(har.har_plain, "entry", watched)
-    at_once = recording.exported(entry_id)
-    monkeypatch.setattr(har.har_plain, "entry", lambda entry, batch: None)
-    in_pieces = recording.exported(entry_id)
+    at_once = recording.exported(entry_id, redactor)
+    monkeypatch.setattr(har.har_plain, "entry", lambda *given: None)
+    in_pieces = recording.exported(entry_id, redactor)
 
     assert at_once == in_pieces
     assert list(at_once) == list(in_pieces)
-    assert [found is not None for found in made] == [name in PLAIN]
+    (found,) = made
+    return found is not None
 
 
 def test_damage_is_told_as_ever(recording):
