@@ -296,9 +296,12 @@ class Growing:
 
     def append(self, data: bytes | memoryview) -> None:
         """Take the next bytes, into memory only."""
-        if data:
-            self._pending.append(data)
-            self.size_bytes += len(data)
+        self.extend([data])
+
+    def extend(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """As `append`, of pieces one behind the other."""
+        self._pending += pieces
+        self.size_bytes += sum(map(len, pieces))
 
     def flush(self, db: Database) -> None:
         """Put what came since the last time into the tables; once per transaction."""

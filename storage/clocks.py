@@ -10,6 +10,7 @@ zero in two bytes. Its magic number is left out.
 """
 
 import threading
+from collections.abc import Sequence
 
 import zstandard
 
@@ -50,20 +51,25 @@ class Run:
         return self.count >= RUN_CHUNKS
 
     def append(self, offset_ns: int, size_bytes: int) -> None:
-        delta = offset_ns - self.last_ns
-        data = self.data
-        # As varints.put_signed and varints.put, for these are most of what a chunk costs.
-        value = delta << 1 if delta >= 0 else (-delta << 1) - 1
-        while value > 0x7F:
-            data.append(value & 0x7F | 0x80)
-            value >>= 7
-        data.append(value)
-        while size_bytes > 0x7F:
-            data.append(size_bytes & 0x7F | 0x80)
-            size_bytes >>= 7
-        data.append(size_bytes)
-        self.last_ns = offset_ns
-        self.count += 1
+        self.extend([(offset_ns, size_bytes)])
+
+    def extend(self, chunks: Sequence[tuple[int, int]]) -> None:
+        """As many as there is room for."""
+        put, last_ns = self.data.append, self.last_ns
+        for offset_ns, size_bytes in chunks:
+            delta, last_ns = offset_ns - last_ns, offset_ns
+            # As varints.put_signed and varints.put, for these are most of what a chunk costs.
+            value = delta << 1 if delta >= 0 else (-delta << 1) - 1
+            while value > 0x7F:
+                put(value & 0x7F | 0x80)
+                value >>= 7
+            put(value)
+            while size_bytes > 0x7F:
+                put(size_bytes & 0x7F | 0x80)
+                size_bytes >>= 7
+            put(size_bytes)
+        self.last_ns = last_ns
+        self.count += len(chunks)
 
 
 def decode(data: bytes) -> list[tuple[int, int]]:

@@ -135,24 +135,7 @@ def head_at(data: bytes, offset: int) -> Head | None:
     return Head(payload_bytes=size, payload_crc=payload_crc, published=magic[0] != 0)
 
 
-def record_at(data: bytes, offset: int, segment: int, start: int) -> "SpoolRecord | None":
-    """The record at `offset` if all of it is there, published and sound; `start`: of the data."""
-    at = offset + HEAD.size
-    if at > len(data):
-        return None
-    magic, size, payload_crc, head_crc = HEAD.unpack_from(data, offset)
-    if magic != MAGIC or size > MAX_RECORD or at + size > len(data):
-        return None
-    payload = data[at : at + size]
-    if zlib.crc32(payload) != payload_crc or _head_crc(data, offset) != head_crc:
-        return None
-    try:
-        return open_payload(payload, segment, start + offset)
-    except ValueError:
-        return None
-
-
-def _head_crc(data: bytes, offset: int) -> int:
+def _head_crc(data: bytes | memoryview, offset: int) -> int:
     return zlib.crc32(data[offset + 4 : offset + 12], _MAGIC_CRC)
 
 
@@ -164,8 +147,12 @@ def payload_at(data: bytes, offset: int, head: Head) -> bytes | None:
     return payload
 
 
-class SpoolRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A sound record; `content` is msgpack, `payload` the whole of it."""
+class SpoolRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """
+    A sound record; `content` is msgpack, `payload` the whole of it.
+
+    Both may be views of a long piece of the log, which stays in memory as long as they do.
+    """
 
     segment: int  # where it stands in the log of its writer
     offset: int
@@ -174,7 +161,7 @@ class SpoolRecord(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     offset_ns: int
     content: msgspec.Raw
-    payload: bytes
+    payload: bytes | memoryview
 
 
 _INTEGER = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]  # what the tables can hold
@@ -182,7 +169,35 @@ _ENTRY = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 _PAYLOAD = msgspec.msgpack.Decoder(tuple[int, _ENTRY, _INTEGER, str, _INTEGER, msgspec.Raw])
 
 
-def open_payload(payload: bytes, segment: int = 0, offset: int = 0) -> SpoolRecord:
+def sound_from(
+    data: memoryview, offset: int, stop: int, most: int, *, segment: int, start: int
+) -> tuple[list[SpoolRecord], int]:
+    """
+    Records from `offset` on, each whole, published and sound; and where the last one ends.
+
+    They begin before `stop` and are at most `most`; `start` is the place of `data` in the segment.
+    """
+    found: list[SpoolRecord] = []
+    while offset < stop and len(found) < most and offset + HEAD.size <= len(data):
+        # All that is recorded goes through these lines.
+        magic, size, payload_crc, head_crc = HEAD.unpack_from(data, offset)
+        at = offset + HEAD.size
+        if magic != MAGIC or size > MAX_RECORD or at + size > len(data):
+            break
+        payload = data[at : at + size]
+        if zlib.crc32(payload) != payload_crc or _head_crc(data, offset) != head_crc:
+            break
+        try:
+            found.append(open_payload(payload, segment, start + offset))
+        except ValueError:
+            break
+        offset = at + size
+    return found, offset
+
+
+def open_payload(
+    payload: bytes | memoryview, segment: int = 0, offset: int = 0
+) -> SpoolRecord:
     """The record of a sound payload. Raises ValueError with the reason if it is none."""
     try:
         version, entry, number, kind, offset_ns, content = _PAYLOAD.decode(payload)

@@ -1,6 +1,5 @@
 """One segment of the spool, read from any place of it, damaged or not."""
 
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -8,7 +7,8 @@ import msgspec
 from storage import envelope
 from storage.envelope import SpoolRecord
 
-_READ_BYTES = 4 << 20  # of one system call
+_READ_BYTES = 8 << 20  # of one system call
+_AHEAD_BYTES = 80 << 10  # behind what was asked for: the last record ends there, as a rule
 _WHOLE = 1 << 40  # more than any segment holds
 
 
@@ -36,31 +36,44 @@ class Window:
         self.offset = 0  # of the next record, from `start`
         file.seek(start)
         self._data = b""
-        self._reaches(size_bytes)
+        self._reaches(size_bytes + _AHEAD_BYTES)
 
-    def records(self, limit_bytes: int, *, growing: bool) -> Iterator[SpoolRecord | Damage]:
+    def records(
+        self, limit_bytes: int, limit_records: int, *, growing: bool
+    ) -> list[SpoolRecord | Damage]:
         """What begins in the first `limit_bytes`; `offset` goes behind it."""
-        while self.offset < limit_bytes and self._reaches(self.offset + 1):
+        found: list[SpoolRecord | Damage] = []
+        while len(found) < limit_records:
             # Nearly all records are sound and in memory as a whole.
-            record = envelope.record_at(self._data, self.offset, self._segment, self.start)
-            if record is not None:
-                self.offset += envelope.HEAD.size + len(record.payload)
-                yield record
-                continue
-            if growing and self._data[self.offset] == 0:
-                return  # its writer is at it
-            payload = self._payload(self.offset)
-            if payload is None:
-                after = self._next_sound(growing=growing)
-                if after is None and growing:
-                    return  # torn, or still being written: wait
-                size = (len(self._data) if after is None else after) - self.offset
-                found: SpoolRecord | Damage = self._damage(size, "damaged bytes")
-            else:
-                size = envelope.HEAD.size + len(payload)
-                found = self._opened(size, payload)
-            self.offset += size
-            yield found
+            sound, self.offset = envelope.sound_from(
+                memoryview(self._data), self.offset, limit_bytes, limit_records - len(found),
+                segment=self._segment, start=self.start,
+            )  # fmt: skip
+            found += sound
+            if len(found) >= limit_records or self.offset >= limit_bytes:
+                break
+            other = self._other(growing=growing)
+            if other is None:
+                break
+            found.append(other)
+        return found
+
+    def _other(self, *, growing: bool) -> SpoolRecord | Damage | None:
+        """What stands at `offset` and is no sound record that is in memory; None: nothing (yet)."""
+        if not self._reaches(self.offset + 1) or (growing and self._data[self.offset] == 0):
+            return None  # the end, or its writer is at it
+        payload = self._payload(self.offset)
+        if payload is None:
+            after = self._next_sound(growing=growing)
+            if after is None and growing:
+                return None  # torn, or still being written: wait
+            size = (len(self._data) if after is None else after) - self.offset
+            found: SpoolRecord | Damage = self._damage(size, "damaged bytes")
+        else:
+            size = envelope.HEAD.size + len(payload)
+            found = self._opened(size, payload)
+        self.offset += size
+        return found
 
     def _opened(self, size: int, payload: bytes) -> SpoolRecord | Damage:
         try:

@@ -9,7 +9,6 @@ A segment is a sequence of records; storage.envelope says what is in one.
 
 import contextlib
 import errno
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -323,8 +322,7 @@ class SpoolReader:
         try:
             with segment_path(self.folder, number).open("rb", buffering=0) as file:
                 window = Window(file, number, self.position.offset, limit_bytes)
-                records = window.records(limit_bytes, growing=growing)
-                found = list(itertools.islice(records, limit_records))
+                found = window.records(limit_bytes, limit_records, growing=growing)
         except FileNotFoundError:
             return []
         self.position = Position(number, window.start + window.offset)

@@ -5,16 +5,16 @@ A fold's memory is small and can be thrown away at any commit: its `Progress` li
 `folds`, the rest in the entry's own rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import msgspec
 from sqlite_utils import Database
 
-from addons.framing import codings
+from addons.ingest.parts import Parts
 from addons.ingest.progress import DECODER, Flow, Progress
-from storage import bodies, clocks, raw
-from storage.errors import StoreError
+from addons.ingest.ticking import Clock
+from storage import bodies, raw
 from storage.records import (
     Body,
     BodyEnd,
@@ -50,6 +50,7 @@ _CLOSED = msgspec.msgpack.Decoder(EntryClosed)
 _RAW: dict[Side, bodies.Part] = {"request": "request", "response": "response"}
 _DECODED: dict[Side, bodies.Part] = {"request": "request-decoded", "response": "response-decoded"}
 _SIDES: dict[str, Side] = {"request-body": "request", "response-body": "response"}
+CHUNKS: dict[str, Side] = {"request-chunk": "request", "response-chunk": "response"}
 _MESSAGES: dict[Side, bodies.Part] = {"request": "client-message", "response": "server-message"}
 
 
@@ -71,10 +72,8 @@ class Fold:
         self._opened = opened
         self._answer: ResponseHead | None = None
         self._closed: EntryClosed | None = None
-        self._growing: dict[bodies.Part, bodies.Growing] = {}
-        self._unwritten: set[bodies.Part] = set()
-        self._runs: dict[Side, clocks.Run] = {}
-        self._ticked: set[Side] = set()
+        self._parts = Parts(db, entry_id, self._gap, is_new=opened is not None)
+        self._clocks: dict[Side, Clock] = {side: Clock(db, entry_id, side) for side in _RAW}
         self._new_bytes = 0  # crossed since the last transaction
         self._crossed_ns = 0  # when the latest did, Unix time
         self._last_byte_ns: int | None = None  # of the answer, since then
@@ -117,6 +116,36 @@ class Fold:
         step(self, record)
         self._reached(record)
 
+    def take_chunks(self, records: Sequence[SpoolRecord]) -> int:
+        """
+        As `take`, all at once, of chunks of one direction; how many.
+
+        It stops before one that comes out of order, or that `take` would refuse.
+        """
+        side, progress = CHUNKS[records[0].kind], self.progress
+        number, offset_ns, crossed_ns = progress.number, progress.offset_ns, 0
+        pieces: list[memoryview] = []
+        ticks: list[tuple[int, int]] = []
+        for record in () if self._flow(side).ended else records:
+            # Most records are these: an answer may come in thousands.
+            if record.number != number:
+                break
+            try:
+                size_bytes, data = _CHUNK.decode(record.content)
+            except msgspec.DecodeError:
+                break
+            number += 1
+            pieces.append(data)
+            if size_bytes:
+                ticks.append((record.offset_ns, size_bytes))
+                crossed_ns = offset_ns
+            if record.offset_ns > offset_ns:
+                offset_ns = record.offset_ns
+        if pieces:
+            self._arrived(side, pieces, ticks, crossed_ns)
+        progress.number, progress.offset_ns = number, offset_ns
+        return len(pieces)
+
     def refuse(self, record: SpoolRecord) -> None:
         """Go on behind a record that went into the quarantine."""
         if record.number >= self.progress.number:
@@ -134,36 +163,25 @@ class Fold:
         if self._closed is not None:
             self._close_at(record.offset_ns)
 
-    def _request_chunk(self, record: SpoolRecord) -> None:
-        self._chunk("request", record)
-
-    def _response_chunk(self, record: SpoolRecord) -> None:
-        self._chunk("response", record)
-
     def _chunk(self, side: Side, record: SpoolRecord) -> None:
-        # Most records are these: an answer may come in thousands.
         size_bytes, data = _CHUNK.decode(record.content)
-        flow = self._flow(side)
-        if flow.ended:
+        if self._flow(side).ended:
             raise Indigestible(f"a chunk after the end of the {side}")
-        self._append(_RAW[side], data)
-        # One without a moment of its own has no size either: a long chunk's rest, or a tail.
-        if size_bytes:
-            self._tick(side, flow, record.offset_ns, size_bytes)
-            self._crossed(flow, size_bytes)
+        ticks = [(record.offset_ns, size_bytes)] if size_bytes else []
+        self._arrived(side, [data], ticks, self.progress.offset_ns)
 
     def _decoded(self, side: Side, record: SpoolRecord) -> None:
         data = _DATA.decode(record.content)
         if self._flow(side).ended:
             raise Indigestible(f"decoded text after the end of the {side}")
-        self._append(_DECODED[side], data)
+        self._parts.append(_DECODED[side], [data])
 
     def _end(self, side: Side, record: SpoolRecord) -> None:
         end = _END.decode(record.content)
         progress, flow = self.progress, self._flow(side)
         if flow.ended:
             raise Indigestible(f"a second end of the {side}")
-        self._crossed(flow, end.size_bytes - flow.size_bytes)
+        self._crossed(flow, end.size_bytes - flow.size_bytes, progress.offset_ns)
         flow.hmac = end.wire_hmac
         for mark, holds in (("cut_coded", end.cut_coded), ("unscanned", bool(end.unscanned))):
             if holds and mark not in progress.marks:
@@ -185,11 +203,11 @@ class Fold:
         from_client, opcode, final, data = _MESSAGE.decode(record.content)
         side: Side = "request" if from_client else "response"
         flow = self._flow(side)
-        self._crossed(flow, len(data))
+        self._crossed(flow, len(data), self.progress.offset_ns)
         if flow.opcode is None and final:
             self._frame(side, opcode, record.offset_ns, len(data), bodies.put(self._db, data))
             return
-        self._append(_MESSAGES[side], data)
+        self._parts.append(_MESSAGES[side], [data])
         flow.opcode = opcode if flow.opcode is None else flow.opcode
         if final:
             self._end_message(side, record.offset_ns)
@@ -223,123 +241,67 @@ class Fold:
             if flow.opcode is not None:
                 self._end_message(side, offset_ns)
                 self._gap(Gap(reason="message_unfinished"))
-        self._crossed(progress.request, closed.request_bytes - progress.request.size_bytes)
-        self._crossed(progress.response, closed.response_bytes - progress.response.size_bytes)
+        for flow, size_bytes in (
+            (progress.request, closed.request_bytes), (progress.response, closed.response_bytes),
+        ):  # fmt: skip
+            self._crossed(flow, size_bytes - flow.size_bytes, progress.offset_ns)
         if progress.broken and closed.outcome == "complete":
             self._closed = msgspec.structs.replace(closed, outcome="gap")
         progress.timing = _connected(progress.timing, closed.connection, offset_ns)
 
-    # --- bodies, messages, clocks ----------------------------------------------------------------
+    # --- bodies, messages ------------------------------------------------------------------------
 
     def _flow(self, side: Side) -> Flow:
         return self.progress.request if side == "request" else self.progress.response
 
-    def _crossed(self, flow: Flow, size_bytes: int) -> None:
+    def _arrived(
+        self, side: Side, pieces: Sequence[memoryview], ticks: Sequence[tuple[int, int]],
+        crossed_ns: int,
+    ) -> None:  # fmt: skip
+        """
+        Data of chunks, and moment and size of those that have some.
+
+        One without a moment of its own has no size either: a long chunk's rest, or a tail.
+        """
+        flow = self._flow(side)
+        self._parts.append(_RAW[side], pieces)
+        if not ticks:
+            return
+        self._clocks[side].tick(self._rows, ticks, flow.chunks, flow.size_bytes)
+        flow.chunks += len(ticks)
+        self._crossed(flow, sum(size_bytes for _, size_bytes in ticks), crossed_ns)
+        if side == "response":
+            if self._last_byte_ns is None and self.progress.timing.first_byte_ns is None:
+                self.progress.timing = _at(self.progress.timing, first_byte_ns=ticks[0][0])
+            self._last_byte_ns = ticks[-1][0]
+
+    def _crossed(self, flow: Flow, size_bytes: int, offset_ns: int) -> None:
+        """`offset_ns`: the latest moment of the records before."""
         if size_bytes > 0:
             flow.size_bytes += size_bytes
             self._new_bytes += size_bytes
             # At each of them, for that moment must not depend on where transactions end.
-            self._crossed_ns = self.progress.started_ns + self.progress.offset_ns
-
-    def _tick(self, side: Side, flow: Flow, offset_ns: int, size_bytes: int) -> None:
-        run = self._run(side, flow)
-        run.append(offset_ns, size_bytes)
-        self._ticked.add(side)
-        flow.chunks += 1
-        if run.is_full:
-            self._write_run(side)
-        if side == "response":
-            if self._last_byte_ns is None and self.progress.timing.first_byte_ns is None:
-                self.progress.timing = _at(self.progress.timing, first_byte_ns=offset_ns)
-            self._last_byte_ns = offset_ns
-
-    def _run(self, side: Side, flow: Flow) -> clocks.Run:
-        run = self._runs.get(side)
-        if run is None or run.is_full:
-            first = flow.chunks - flow.chunks % clocks.RUN_CHUNKS
-            begun = raw.run(self._db, self.id, side, first) if first < flow.chunks else None
-            if begun:
-                run = clocks.Run.resume(first, *begun)
-            else:
-                run = clocks.Run(first, flow.size_bytes)
-            self._runs[side] = run
-        return run
-
-    def _write_run(self, side: Side) -> None:
-        run = self._runs[side]
-        self._ticked.discard(side)
-        self._rows.clock(self.id, side, run.first, run.count, run.at_bytes, bytes(run.data))
-
-    def _append(self, part: bodies.Part, data: bytes | memoryview) -> None:
-        (self._growing.get(part) or self._body(part)).append(data)
-        self._unwritten.add(part)
-
-    def _body(self, part: bodies.Part) -> bodies.Growing:
-        growing = self._growing.get(part)
-        if growing is None:
-            growing = self._growing[part] = self._resumed(part)
-        return growing
-
-    def _resumed(self, part: bodies.Part) -> bodies.Growing:
-        if self._opened is not None:
-            return bodies.Growing(self.id, part)
-        try:
-            return bodies.Growing.resume(self._db, self.id, part)
-        except StoreError as error:
-            # What is damaged cannot be proved any more; the rest of the log must not wait for it.
-            bodies.discard(self._db, self.id, part)
-            self._gap(Gap(reason="pieces_damaged", detail=f"{part}: {error}"))
-            return bodies.Growing(self.id, part)
+            self._crossed_ns = self.progress.started_ns + offset_ns
 
     def _finish(self, side: Side) -> None:
         """Make bodies of what came in this direction."""
         flow = self._flow(side)
         flow.ended = True
         flow.digest = self._finished(_RAW[side])
-        if flow.digest and flow.coded_until and self._has(_DECODED[side]):
-            self._rejoin(side, flow.digest, flow.coding, flow.coded_until)
+        if flow.digest and flow.coded_until and self._parts.has(_DECODED[side]):
+            self._parts.rejoin(_DECODED[side], flow.digest, flow.coding, flow.coded_until)
         flow.decoded = self._finished(_DECODED[side])
 
-    def _has(self, part: bodies.Part) -> bool:
-        return self._body(part).size_bytes > 0
-
-    def _rejoin(self, side: Side, digest: bytes, coding: bytes | None, until: int) -> None:
-        """
-        Put what the coded bytes before the cut decode to in front of the text that was kept.
-
-        Redaction offers text from the first hidden byte on; what came before is in the body.
-        """
-        part = _DECODED[side]
-        rest = self._finished(part)
-        assert rest is not None
-        whole = self._growing[part] = bodies.Growing(self.id, part)
-        decoder = codings.Decoder(coding)
-        bodies.flush(self._db)
-        for piece in bodies.view(self._db.conn, digest).stream(0, until):
-            whole.append(decoder.feed(piece))
-            whole.flush(self._db)
-        for piece in bodies.view(self._db.conn, rest).stream():
-            whole.append(piece)
-            whole.flush(self._db)
-        bodies.release(self._db, rest)
-
     def _finished(self, part: bodies.Part) -> bytes | None:
-        if self._opened is not None and part not in self._growing:
-            return None
-        body = self._body(part).finish(self._db)
-        del self._growing[part]
-        self._unwritten.discard(part)
+        body = self._parts.finish(part)
         return body.digest if body else None
 
     def _end_message(self, side: Side, offset_ns: int) -> None:
-        flow, part = self._flow(side), _MESSAGES[side]
-        growing = self._body(part)
-        body = growing.finish(self._db)
+        flow = self._flow(side)
+        body = self._parts.finish(_MESSAGES[side])
         assert flow.opcode is not None
-        self._frame(side, flow.opcode, offset_ns, growing.size_bytes, body)
+        self._frame(side, flow.opcode, offset_ns, body.size_bytes if body else 0, body)
         flow.opcode = None
-        del self._growing[part]
-        self._unwritten.discard(part)
 
     def _frame(self, side: Side, opcode: int, offset_ns: int, size: int, body: Body | None) -> None:
         frame = Frame(
@@ -361,11 +323,9 @@ class Fold:
 
     def write(self) -> None:
         """Put all that is new into the rows of this transaction."""
-        for part in self._unwritten:
-            self._growing[part].flush(self._db)
-        self._unwritten.clear()
-        for side in list(self._ticked):
-            self._write_run(side)
+        self._parts.write()
+        for clock in self._clocks.values():
+            clock.write(self._rows)
         progress = self.progress
         if self._new_bytes:
             size_bytes, self._new_bytes = self._new_bytes, 0
@@ -393,8 +353,8 @@ class Fold:
 
 
 _STEPS: dict[str, Callable[[Fold, SpoolRecord], None]] = {
-    "request-chunk": Fold._request_chunk,
-    "response-chunk": Fold._response_chunk,
+    "request-chunk": lambda fold, record: fold._chunk("request", record),
+    "response-chunk": lambda fold, record: fold._chunk("response", record),
     "request-decoded": lambda fold, record: fold._decoded("request", record),
     "response-decoded": lambda fold, record: fold._decoded("response", record),
     "request-end": lambda fold, record: fold._end("request", record),

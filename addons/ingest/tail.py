@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 from sqlite_utils import Database
 
-from addons.ingest.folding import Fold, Indigestible
+from addons.ingest.folding import CHUNKS, Fold, Indigestible
 from addons.ingest.placing import Places
 from storage import database, ids, raw, spool
 from storage.records import EntryOpened, Gap
 from storage.spool import Damage, Position, SpoolReader, SpoolRecord
 
 _CLOSED_AT_ONCE = 20  # entries of a dead writer
+_TOGETHER = 64  # chunks
 
 _OPENED = msgspec.msgpack.Decoder(EntryOpened)
 _GAP = msgspec.msgpack.Decoder(Gap)
@@ -36,15 +37,18 @@ class Tail:
         stopped, None at the end.
         """
         step = _Step(db, self.writer, self._folds)
+        at = 0
         left = None
-        for count, one in enumerate(found):
+        while at < len(found):
+            one = found[at]
             if isinstance(one, Damage):
                 step.damage(one)
-            elif count and until():
+                at += 1
+            elif at and until():
                 left = one
                 break
             else:
-                step.record(one)
+                at += step.some(one, found[at : at + _TOGETHER])
         step.write()
         return left
 
@@ -76,7 +80,16 @@ class _Step:
         self._places = Places(db)
         self._seen: dict[bytes, Fold | None] = {}  # entries of this step; None: dropped
 
-    def record(self, record: SpoolRecord) -> None:
+    def some(self, first: SpoolRecord, found: Sequence[SpoolRecord | Damage]) -> int:
+        """Fold the first of these records, or more of them if they are chunks; how many."""
+        if first.kind in CHUNKS and (fold := self.known_or_none(first.entry)):
+            taken = fold.take_chunks(_alike(first, found))
+            if taken:
+                return taken
+        self._record(first)
+        return 1
+
+    def _record(self, record: SpoolRecord) -> None:
         if record.entry == spool.NIL:
             self._nobodys(record)
             return
@@ -101,7 +114,7 @@ class _Step:
     def refuse(self, record: SpoolRecord, fold: Fold | None, reason: str) -> None:
         """Into the quarantine."""
         self._rows.quarantine(
-            record.payload,
+            bytes(record.payload),
             reason,
             Position(record.segment, record.offset),
             entry_id=None if record.entry == spool.NIL else ids.text(record.entry),
@@ -189,3 +202,14 @@ class _Step:
             return Fold.resume(self._db, self._rows, entry_id, standing.state)
         fold.use(self._rows)
         return fold
+
+
+def _alike(first: SpoolRecord, found: Sequence[SpoolRecord | Damage]) -> list[SpoolRecord]:
+    """Those before the first one of another kind or entry."""
+    entry, kind = first.entry, first.kind
+    alike = []
+    for one in found:
+        if isinstance(one, Damage) or one.kind != kind or one.entry != entry:
+            break
+        alike.append(one)
+    return alike
