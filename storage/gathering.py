@@ -42,7 +42,7 @@ def gathering(db: Database) -> Iterator[None]:
         memory.clear()  # it is ahead of the tables
         raise
     finally:
-        memory.gathered = memory.reader = None
+        memory.gathered, memory.reader, memory.near = None, None, matching.Near()
 
 
 def flush(db: Database) -> None:
@@ -77,7 +77,7 @@ def _begin(db: Database, memory: Memory) -> None:
     if memory.stamp != stamp:
         memory.clear()  # something was rolled back
         memory.stamp = stamp
-    memory.reader = packs.Reader(db.conn, memory.cache)
+    memory.reader, memory.near = packs.Reader(db.conn, memory.cache), matching.Near()
     memory.gathered = Gathered(db, number, is_moving=bool(is_moving))
 
 

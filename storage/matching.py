@@ -10,9 +10,9 @@ What is in memory are hints: what they lead to is compared byte for byte.
 
 import weakref
 from bisect import bisect_right
-from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from itertools import accumulate
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,8 +29,8 @@ _RECENT_CHUNKS = 200_000  # in the recipes of the recent bodies together
 _LONGEST = 16_384  # chunks; longer bodies are not remembered
 _KEYS = 200_000
 _CACHED_BYTES = 16 << 20
+_NEAR_BYTES = 8 << 20
 
-_PLACE_BITS = 32
 _ASKED = 32  # chunks of a body that choose its base
 
 
@@ -56,6 +56,32 @@ class Matched(msgspec.Struct):
             self.keys.popitem()
 
 
+class Near:
+    """Packs that were just used. A number stands for the same bytes for ever: none gets wrong."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._packs: list[packs.Pack] = []
+        self._size_bytes = 0
+
+    def find(self, number: int) -> packs.Pack | None:
+        """The one with this chunk."""
+        index = bisect_right(self._firsts, number) - 1
+        if index >= 0:
+            pack = self._packs[index]
+            if number < pack.first + pack.count:
+                return pack
+        return None
+
+    def add(self, pack: packs.Pack) -> None:
+        self._size_bytes += len(pack.plain)
+        if self._size_bytes > _NEAR_BYTES:
+            self._firsts, self._packs, self._size_bytes = [], [], len(pack.plain)
+        index = bisect_right(self._firsts, pack.first)
+        self._firsts.insert(index, pack.first)
+        self._packs.insert(index, pack)
+
+
 class Memory:
     """What the writer of one database remembers between bodies."""
 
@@ -66,60 +92,66 @@ class Memory:
         self.stamp = -1
         self.gathered: Gathered | None = None  # of the present transaction
         self.reader: packs.Reader | None = None  # the same
+        self.near = Near()  # the same
         self.cache = packs.Cache(_CACHED_BYTES)
         self.keys: dict[int, int] = {}
         self.recent: OrderedDict[int, list[Run]] = OrderedDict()  # by id of body
-        self._ends: dict[int, list[int]] = {}  # of the runs, in chunks
-        self._owners: dict[int, int] = {}  # number of a chunk -> id of body, and place in it
+        self._sorted: dict[int, list[tuple[int, int]]] = {}  # of some of these, see `_place`
+        self._owners: dict[int, int] = {}  # number of a chunk -> id of the newest body with it
         self._chunks = 0
 
     def remember(self, body_id: int, runs: list[Run]) -> None:
-        ends = list(accumulate(count for _, count in runs))
-        count = ends[-1] if ends else 0
+        count = sum(count for _, count in runs)
         if count > _LONGEST:
             return
         self.recent[body_id] = runs
-        self._ends[body_id] = ends
-        at = body_id << _PLACE_BITS
-        for first, size in runs:
-            self._owners.update(zip(range(first, first + size), range(at, at + size), strict=True))
-            at += size
+        # All at once: a long body has thousands.
+        self._owners.update(dict.fromkeys(_numbers(runs), body_id))
         self._chunks += count
         while self._chunks > _RECENT_CHUNKS and len(self.recent) > 1:
             self.forget(next(iter(self.recent)))
 
     def forget(self, body_id: int) -> None:
-        gone = self.recent.pop(body_id, None)
-        self._ends.pop(body_id, None)
-        for first, count in gone or ():
-            self._chunks -= count
-            for number in range(first, first + count):
-                if self._owners.get(number, -1) >> _PLACE_BITS == body_id:
-                    del self._owners[number]
-
-    def owner(self, number: int) -> tuple[int, int] | None:
-        """The newest body with this chunk, and where in it."""
-        found = self._owners.get(number)
-        if found is None:
-            return None
-        return found >> _PLACE_BITS, found & (1 << _PLACE_BITS) - 1
+        gone = self.recent.pop(body_id, [])
+        self._sorted.pop(body_id, None)
+        self._chunks -= sum(count for _, count in gone)
+        owners = self._owners
+        for number in _numbers(gone):
+            if owners.get(number) == body_id:
+                del owners[number]
 
     def most_common_owner(self, numbers: Sequence[int]) -> int | None:
         """The newest body with most of these chunks; None: no recent one has any."""
-        owners = (self._owners.get(number) for number in numbers)
-        votes = Counter(owner >> _PLACE_BITS for owner in owners if owner is not None)
-        return votes.most_common(1)[0][0] if votes else None
+        votes: dict[int, int] = {}
+        for number in numbers:
+            owner = self._owners.get(number)
+            if owner is not None:
+                votes[owner] = votes.get(owner, 0) + 1
+        return max(votes, key=votes.__getitem__) if votes else None
 
     def following(self, number: int) -> list[Run]:
         """What came behind this chunk the last time."""
-        found = self.owner(number)
-        if found is None:
+        body_id = self._owners.get(number)
+        if body_id is None:
             return []
-        body_id, place = found
         runs = self.recent[body_id]
-        index = bisect_right(self._ends[body_id], place)
+        index = self._place(body_id, number)
         first, count = runs[index]
         return [(number + 1, first + count - number - 1), *runs[index + 1 :]]
+
+    def _place(self, body_id: int, number: int) -> int:
+        """The index of a run of this body with a chunk that it has."""
+        order = self._sorted.get(body_id)
+        if order is None:
+            firsts = ((first, index) for index, (first, _) in enumerate(self.recent[body_id]))
+            order = self._sorted[body_id] = sorted(firsts)
+        runs = self.recent[body_id]
+        # Runs may overlap: then it can be in one that begins earlier.
+        for at in range(bisect_right(order, (number, len(runs))) - 1, -1, -1):
+            first, index = order[at]
+            if number < first + runs[index][1]:
+                return index
+        raise AssertionError(f"body {body_id} has no chunk {number}")
 
 
 _memories: "weakref.WeakKeyDictionary[Database, Memory]" = weakref.WeakKeyDictionary()
@@ -177,14 +209,24 @@ class _Match:
         return number if self._holds(number, chunk) else None
 
     def _holds(self, number: int, chunk: bytes) -> bool:
-        found = self._sound(number)
-        return found is not None and found[0].chunk(found[1]) == chunk
+        pack = self._pack(number)
+        if pack is None or number - pack.first in pack.bad:
+            return False
+        return pack.chunk(number - pack.first) == chunk
 
-    def _sound(self, number: int) -> tuple[packs.Pack, int] | None:
-        """The pack with this chunk, and its index there; None if it is gone or damaged."""
+    def _pack(self, number: int) -> packs.Pack | None:
+        """The pack with this chunk; None if it is gone, or nothing can be read of it."""
         if number >= self._gathered.first:
-            return self._gathered.find(number)
-        return self._reader.sound(number)
+            return self._gathered.find(number)[0]
+        near = self._known.near
+        pack = near.find(number)
+        if pack is None:
+            found = self._reader.sound(number)
+            if found is None:
+                return None
+            pack = found[0]
+            near.add(pack)
+        return pack
 
     def _new(self, key: int, chunk: bytes) -> int:
         number = self._found.first + len(self._found.fresh)
@@ -202,26 +244,26 @@ class _Match:
     def _follow(self, number: int, at: int) -> int:
         """Take the chunks that follow as they did before; returns where that ends."""
         data, runs = self._data, self._found.runs
-        pack: packs.Pack | None = None
+        begins = ends = 0  # numbers of the pack at hand
         for first, count in self._known.following(number):
             while count:
                 if at >= len(data):
                     return at
                 # Nearly all that ingest does with what was sent before are these few lines.
-                low = first - pack.first if pack else -1
-                if pack is None or not 0 <= low < pack.count:
-                    found = self._sound(first)
-                    if found is None:
+                if not begins <= first < ends:
+                    pack = self._pack(first)
+                    if pack is None:
                         return at
-                    pack, low = found
-                high = min(low + count, pack.count)
-                start, end = pack.offsets[low], pack.offsets[high]
-                if start == end or pack.bad or data[at : at + end - start] != pack.plain[start:end]:
-                    return self._follow_chunks(pack, low, high, at)
-                recipes.append(runs, first, high - low)
-                self._found.last_at = at + pack.offsets[high - 1] - start
+                    begins, ends = pack.first, pack.first + pack.count
+                    offsets, plain = pack.offsets, pack.plain
+                stop = min(first + count, ends)
+                start, end = offsets[first - begins], offsets[stop - begins]
+                if start == end or pack.bad or not data.startswith(plain[start:end], at):
+                    return self._follow_chunks(pack, first - begins, stop - begins, at)
+                recipes.append(runs, first, stop - first)
+                self._found.last_at = at + offsets[stop - begins - 1] - start
                 at += end - start
-                first, count = first + high - low, count - (high - low)
+                first, count = stop, count - (stop - first)
         return at
 
     def _follow_chunks(self, pack: packs.Pack, low: int, high: int, at: int) -> int:
@@ -234,6 +276,10 @@ class _Match:
             self._found.last_at = at
             at += len(chunk)
         return at
+
+
+def _numbers(runs: Iterable[Run]) -> Iterator[int]:
+    return chain.from_iterable([range(first, first + count) for first, count in runs])
 
 
 def forget(db: Database, body_id: int) -> None:
