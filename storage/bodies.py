@@ -265,7 +265,8 @@ class Growing:
         self.entry_id = entry_id
         self.part: Part = part
         self.size_bytes = 0
-        self._hash = hashlib.sha256()  # without what is pending
+        self._head = b""  # its first bytes, without what is pending
+        self._hash = hashlib.sha256()  # the same
         self._pending: list[bytes | memoryview] = []
         self._tail_bytes = 0  # stored behind the last chunk
         self._next = 0  # number of the next piece
@@ -279,7 +280,7 @@ class Growing:
             return self._moved(db, layout)
         for piece in layout:
             for data in piece_of(db.conn, entry_id, part, piece, 0, piece.size_bytes):
-                self._hash.update(data)
+                self._passed(data)
             self.size_bytes += piece.size_bytes
             self._tail_bytes = 0 if piece.runs else self._tail_bytes + piece.size_bytes
             self._next = piece.number + 1
@@ -323,7 +324,8 @@ class Growing:
         if _use_again(db, body.digest):
             release_runs(db, runs)
             return body
-        coded = _coded(db, runs, rest, self.size_bytes)
+        may_be_coded = recoding.may_be_coded(self._head, self.size_bytes)
+        coded = _whole(db, runs, rest, self.size_bytes) if may_be_coded else None
         with storing(db) as memory:
             if coded is None:
                 _store(db, memory, body, runs, rest)
@@ -339,8 +341,13 @@ class Growing:
     def _take_pending(self) -> bytes:
         data = b"".join(self._pending)
         self._pending = []
-        self._hash.update(data)
+        self._passed(data)
         return data
+
+    def _passed(self, data: bytes) -> None:
+        self._hash.update(data)
+        if len(self._head) < recoding.HEAD_BYTES:
+            self._head = (self._head + data[: recoding.HEAD_BYTES])[: recoding.HEAD_BYTES]
 
     def _cut(self, db: Database) -> bytes:
         """Store chunks of what came if it is much; returns the bytes behind them."""
@@ -361,21 +368,16 @@ class Growing:
         return data[found.last_at :]
 
 
-def _coded(db: Database, runs: list[Run], rest: bytes, size_bytes: int) -> bytes | None:
-    """The whole body if it may be stored decoded, although `runs` of it are stored as it came."""
-    if size_bytes not in recoding.SIZES:
-        return None
-    if not runs:
-        return rest if recoding.may_be_coded(rest[:4], size_bytes) else None
+def _whole(db: Database, runs: list[Run], rest: bytes, size_bytes: int) -> bytes | None:
+    """All bytes of a body of which `runs` are stored; None if these are damaged already."""
     cut_bytes = size_bytes - len(rest)
+    if not cut_bytes:
+        return rest
     flush(db)
     try:
-        head = read_runs(db.conn, runs, cut_bytes, 0, min(cut_bytes, 4)) or rest[:4]
-        if recoding.may_be_coded(head, size_bytes):
-            return read_runs(db.conn, runs, cut_bytes, 0, cut_bytes) + rest
+        return read_runs(db.conn, runs, cut_bytes, 0, cut_bytes) + rest
     except StoreError:
-        pass  # what was cut off is damaged already
-    return None
+        return None
 
 
 def discard(db: Database, entry_id: str, part: str) -> None:

@@ -41,6 +41,8 @@ MAX_RECORD = 8 << 20
 MAX_DATA = 1 << 20  # of one chunk's or message piece's data; a writer splits longer ones
 NIL = bytes(16)  # the entry of records that belong to no entry
 
+_COPIED_BYTES = 4 << 10  # a shorter record is a copy, for a view of it takes longer to make
+
 MAGIC = b"WSP1"
 HEAD = struct.Struct(">4sIII")
 _MAGIC_CRC = zlib.crc32(MAGIC)
@@ -135,7 +137,7 @@ def head_at(data: bytes, offset: int) -> Head | None:
     return Head(payload_bytes=size, payload_crc=payload_crc, published=magic[0] != 0)
 
 
-def _head_crc(data: bytes | memoryview, offset: int) -> int:
+def _head_crc(data: bytes, offset: int) -> int:
     return zlib.crc32(data[offset + 4 : offset + 12], _MAGIC_CRC)
 
 
@@ -151,7 +153,7 @@ class SpoolRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     A sound record; `content` is msgpack, `payload` the whole of it.
 
-    Both may be views of a long piece of the log, which stays in memory as long as they do.
+    Long ones are views of a piece of the log, which stays in memory as long as they do.
     """
 
     segment: int  # where it stands in the log of its writer
@@ -170,7 +172,7 @@ _PAYLOAD = msgspec.msgpack.Decoder(tuple[int, _ENTRY, _INTEGER, str, _INTEGER, m
 
 
 def sound_from(
-    data: memoryview, offset: int, stop: int, most: int, *, segment: int, start: int
+    data: bytes, offset: int, stop: int, most: int, *, segment: int, start: int
 ) -> tuple[list[SpoolRecord], int]:
     """
     Records from `offset` on, each whole, published and sound; and where the last one ends.
@@ -178,13 +180,14 @@ def sound_from(
     They begin before `stop` and are at most `most`; `start` is the place of `data` in the segment.
     """
     found: list[SpoolRecord] = []
+    view = memoryview(data)
     while offset < stop and len(found) < most and offset + HEAD.size <= len(data):
         # All that is recorded goes through these lines.
         magic, size, payload_crc, head_crc = HEAD.unpack_from(data, offset)
         at = offset + HEAD.size
         if magic != MAGIC or size > MAX_RECORD or at + size > len(data):
             break
-        payload = data[at : at + size]
+        payload = (data if size < _COPIED_BYTES else view)[at : at + size]
         if zlib.crc32(payload) != payload_crc or _head_crc(data, offset) != head_crc:
             break
         try:
@@ -195,9 +198,7 @@ def sound_from(
     return found, offset
 
 
-def open_payload(
-    payload: bytes | memoryview, segment: int = 0, offset: int = 0
-) -> SpoolRecord:
+def open_payload(payload: bytes | memoryview, segment: int = 0, offset: int = 0) -> SpoolRecord:
     """The record of a sound payload. Raises ValueError with the reason if it is none."""
     try:
         version, entry, number, kind, offset_ns, content = _PAYLOAD.decode(payload)

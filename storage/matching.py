@@ -244,24 +244,25 @@ class _Match:
     def _follow(self, number: int, at: int) -> int:
         """Take the chunks that follow as they did before; returns where that ends."""
         data, runs = self._data, self._found.runs
-        begins = ends = 0  # numbers of the pack at hand
+        pack: packs.Pack | None = None
+        begins = ends = 0  # numbers of its chunks
         for first, count in self._known.following(number):
             while count:
                 if at >= len(data):
                     return at
                 # Nearly all that ingest does with what was sent before are these few lines.
-                if not begins <= first < ends:
+                if pack is None or not begins <= first < ends:
                     pack = self._pack(first)
                     if pack is None:
                         return at
                     begins, ends = pack.first, pack.first + pack.count
-                    offsets, plain = pack.offsets, pack.plain
                 stop = min(first + count, ends)
-                start, end = offsets[first - begins], offsets[stop - begins]
-                if start == end or pack.bad or not data.startswith(plain[start:end], at):
-                    return self._follow_chunks(pack, first - begins, stop - begins, at)
+                low, high = first - begins, stop - begins
+                start, end = pack.offsets[low], pack.offsets[high]
+                if start == end or pack.bad or not data.startswith(pack.plain[start:end], at):
+                    return self._follow_chunks(pack, low, high, at)
                 recipes.append(runs, first, stop - first)
-                self._found.last_at = at + offsets[stop - begins - 1] - start
+                self._found.last_at = at + pack.offsets[high - 1] - start
                 at += end - start
                 first, count = stop, count - (stop - first)
         return at

@@ -25,6 +25,7 @@ from storage.errors import StoreError
 SIZES = range(4 << 10, 2 << 20)
 
 _MAGIC = bytes.fromhex("28b52ffd")
+HEAD_BYTES = len(_MAGIC)  # of a body tell whether it is worth trying
 _PLAIN_BYTES = 4 << 20  # at most; the whole is coded again to read a part
 _BLOCK_BYTES = 128 << 10  # a wrong guess shows in the first one
 _LEVELS = (3, 1, 2, 4, 5, 6)
@@ -70,7 +71,7 @@ def may_be_coded(head: bytes, size_bytes: int) -> bool:
 
 def undone(coded: bytes) -> tuple[Coding, bytes] | None:
     """The plain bytes, and how they become these again; None if that is not known."""
-    if not may_be_coded(coded[:4], len(coded)):
+    if not may_be_coded(coded[:HEAD_BYTES], len(coded)):
         return None
     plain = _plain(coded)
     if plain is None:

@@ -46,7 +46,7 @@ class Window:
         while len(found) < limit_records:
             # Nearly all records are sound and in memory as a whole.
             sound, self.offset = envelope.sound_from(
-                memoryview(self._data), self.offset, limit_bytes, limit_records - len(found),
+                self._data, self.offset, limit_bytes, limit_records - len(found),
                 segment=self._segment, start=self.start,
             )  # fmt: skip
             found += sound

@@ -29,7 +29,7 @@ from storage.records import (
     Side,
     Timing,
 )
-from storage.spool import SpoolRecord
+from storage.spool import Damage, SpoolRecord
 
 
 class Indigestible(Exception):
@@ -38,7 +38,8 @@ class Indigestible(Exception):
 
 _SIZE = Annotated[int, msgspec.Meta(ge=0, le=(1 << 40))]
 _OPCODE = Annotated[int, msgspec.Meta(ge=0, le=15)]
-_CHUNK = msgspec.msgpack.Decoder(tuple[_SIZE, memoryview])
+_CHUNK = msgspec.msgpack.Decoder(tuple[_SIZE, bytes])
+_LONG_CHUNK = msgspec.msgpack.Decoder(tuple[_SIZE, memoryview])
 _DATA = msgspec.msgpack.Decoder(bytes)
 _MESSAGE = msgspec.msgpack.Decoder(tuple[bool, _OPCODE, bool, bytes])
 _ANSWER = msgspec.msgpack.Decoder(ResponseHead)
@@ -46,6 +47,8 @@ _END = msgspec.msgpack.Decoder(BodyEnd)
 _CUT = msgspec.msgpack.Decoder(Cut)
 _GAP = msgspec.msgpack.Decoder(Gap)
 _CLOSED = msgspec.msgpack.Decoder(EntryClosed)
+
+_LONG_BYTES = 4 << 10  # from here on a view is quicker than a copy
 
 _RAW: dict[Side, bodies.Part] = {"request": "request", "response": "response"}
 _DECODED: dict[Side, bodies.Part] = {"request": "request-decoded", "response": "response-decoded"}
@@ -116,31 +119,35 @@ class Fold:
         step(self, record)
         self._reached(record)
 
-    def take_chunks(self, records: Sequence[SpoolRecord]) -> int:
+    def take_chunks(self, first: SpoolRecord, found: Sequence[SpoolRecord | Damage]) -> int:
         """
-        As `take`, all at once, of chunks of one direction; how many.
+        As `take`, all at once, of the chunks like the first that `found` begins with; how many.
 
         It stops before one that comes out of order, or that `take` would refuse.
         """
-        side, progress = CHUNKS[records[0].kind], self.progress
+        kind, entry, progress = first.kind, first.entry, self.progress
+        side = CHUNKS[kind]
         number, offset_ns, crossed_ns = progress.number, progress.offset_ns, 0
-        pieces: list[memoryview] = []
+        pieces: list[bytes | memoryview] = []
         ticks: list[tuple[int, int]] = []
-        for record in () if self._flow(side).ended else records:
+        for record in () if self._flow(side).ended else found:
             # Most records are these: an answer may come in thousands.
-            if record.number != number:
+            if isinstance(record, Damage) or record.number != number:
+                break
+            if record.kind != kind or record.entry != entry:
                 break
             try:
-                size_bytes, data = _CHUNK.decode(record.content)
+                size_bytes, data = _chunk(record)
             except msgspec.DecodeError:
                 break
             number += 1
             pieces.append(data)
+            at_ns = record.offset_ns
             if size_bytes:
-                ticks.append((record.offset_ns, size_bytes))
+                ticks.append((at_ns, size_bytes))
                 crossed_ns = offset_ns
-            if record.offset_ns > offset_ns:
-                offset_ns = record.offset_ns
+            if at_ns > offset_ns:
+                offset_ns = at_ns
         if pieces:
             self._arrived(side, pieces, ticks, crossed_ns)
         progress.number, progress.offset_ns = number, offset_ns
@@ -164,7 +171,7 @@ class Fold:
             self._close_at(record.offset_ns)
 
     def _chunk(self, side: Side, record: SpoolRecord) -> None:
-        size_bytes, data = _CHUNK.decode(record.content)
+        size_bytes, data = _chunk(record)
         if self._flow(side).ended:
             raise Indigestible(f"a chunk after the end of the {side}")
         ticks = [(record.offset_ns, size_bytes)] if size_bytes else []
@@ -255,7 +262,7 @@ class Fold:
         return self.progress.request if side == "request" else self.progress.response
 
     def _arrived(
-        self, side: Side, pieces: Sequence[memoryview], ticks: Sequence[tuple[int, int]],
+        self, side: Side, pieces: Sequence[bytes | memoryview], ticks: Sequence[tuple[int, int]],
         crossed_ns: int,
     ) -> None:  # fmt: skip
         """
@@ -365,6 +372,12 @@ _STEPS: dict[str, Callable[[Fold, SpoolRecord], None]] = {
     "gap": Fold._noted_gap,
     "close": Fold._close,
 }
+
+
+def _chunk(record: SpoolRecord) -> tuple[int, bytes | memoryview]:
+    """Size and data. Raises DecodeError."""
+    decoder = _CHUNK if len(record.payload) < _LONG_BYTES else _LONG_CHUNK
+    return decoder.decode(record.content)
 
 
 def _coding(headers: Headers) -> bytes | None:

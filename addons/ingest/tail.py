@@ -83,7 +83,7 @@ class _Step:
     def some(self, first: SpoolRecord, found: Sequence[SpoolRecord | Damage]) -> int:
         """Fold the first of these records, or more of them if they are chunks; how many."""
         if first.kind in CHUNKS and (fold := self.known_or_none(first.entry)):
-            taken = fold.take_chunks(_alike(first, found))
+            taken = fold.take_chunks(first, found)
             if taken:
                 return taken
         self._record(first)
@@ -202,14 +202,3 @@ class _Step:
             return Fold.resume(self._db, self._rows, entry_id, standing.state)
         fold.use(self._rows)
         return fold
-
-
-def _alike(first: SpoolRecord, found: Sequence[SpoolRecord | Damage]) -> list[SpoolRecord]:
-    """Those before the first one of another kind or entry."""
-    entry, kind = first.entry, first.kind
-    alike = []
-    for one in found:
-        if isinstance(one, Damage) or one.kind != kind or one.entry != entry:
-            break
-        alike.append(one)
-    return alike

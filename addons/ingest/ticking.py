@@ -22,19 +22,18 @@ class Clock:
         self, rows: raw.Rows, chunks: Sequence[tuple[int, int]], number: int, at_bytes: int
     ) -> None:
         """Moment and size of chunks; the first of them has this `number` and begins `at_bytes`."""
-        at = 0
-        while at < len(chunks):
+        while chunks:
             run = self._run
             if run is None or run.is_full:
                 run = self._run = self._begun(number, at_bytes)
-            some = chunks[at : at + clocks.RUN_CHUNKS - run.count]
+            room = clocks.RUN_CHUNKS - run.count
+            some, chunks = chunks[:room], chunks[room:]
             run.extend(some)
             self._is_unwritten = True
             if run.is_full:
                 self.write(rows)
-            at += len(some)
-            number += len(some)
-            at_bytes += sum(size_bytes for _, size_bytes in some)
+                number += len(some)
+                at_bytes += sum(size_bytes for _, size_bytes in some)
 
     def write(self, rows: raw.Rows) -> None:
         """Put what is new into the rows of this transaction."""
