@@ -45,17 +45,17 @@ class Cutter:
             self._look_at(start)
         while True:
             hashes, base = self._hashes, self._from
-            found = hashes.find(0, at - base, min(stop, self._until) - base)
-            if found >= 0:
-                at = base + found + 1
+            end = min(stop, self._until) - base
+            found = hashes.find(0, at - base, end)
+            while found >= 0:
                 if hashes[found - 1] < _NEIGHBOUR:
-                    return at
-            elif stop <= self._until:
+                    return base + found + 1
+                found = hashes.find(0, found + 1, end)
+            if stop <= self._until:
                 return stop
-            else:
-                at = max(at, self._until)
-                self._window_bytes = min(self._window_bytes * 2, _MOST_BYTES)
-                self._look_at(self._until)
+            at = max(at, self._until)
+            self._window_bytes = min(self._window_bytes * 2, _MOST_BYTES)
+            self._look_at(self._until)
 
     def _look_at(self, start: int) -> None:
         self._from = max(start - _CONTEXT_BYTES, 0)

@@ -180,21 +180,36 @@ def sound_from(
     They begin before `stop` and are at most `most`; `start` is the place of `data` in the segment.
     """
     found: list[SpoolRecord] = []
-    view = memoryview(data)
-    while offset < stop and len(found) < most and offset + HEAD.size <= len(data):
-        # All that is recorded goes through these lines.
+    view, length = memoryview(data), len(data)
+    # All that is recorded goes through these lines, an answer in thousands of pieces.
+    while offset < stop and len(found) < most and offset + HEAD.size <= length:
         magic, size, payload_crc, head_crc = HEAD.unpack_from(data, offset)
         at = offset + HEAD.size
-        if magic != MAGIC or size > MAX_RECORD or at + size > len(data):
+        end = at + size
+        if magic != MAGIC or size > MAX_RECORD or end > length:
             break
-        payload = (data if size < _COPIED_BYTES else view)[at : at + size]
+        payload = data[at:end] if size < _COPIED_BYTES else view[at:end]
         if zlib.crc32(payload) != payload_crc or _head_crc(data, offset) != head_crc:
             break
         try:
-            found.append(open_payload(payload, segment, start + offset))
-        except ValueError:
+            version, entry, number, kind, offset_ns, content = _PAYLOAD.decode(payload)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            break  # `open_payload` says why
+        if version != FORMAT:
             break
-        offset = at + size
+        found.append(
+            SpoolRecord(
+                segment=segment,
+                offset=start + offset,
+                entry=entry,
+                number=number,
+                kind=kind,
+                offset_ns=offset_ns,
+                content=content,
+                payload=payload,
+            )
+        )
+        offset = end
     return found, offset
 
 

@@ -193,7 +193,7 @@ class _Match:
                 number = self._new(key, chunk)
             recipes.append(self._found.runs, number, 1)
             self._found.last_at = at
-            at = self._follow(number, end)
+            at = self._follow(number, end) if number < self._found.first else end
         return self._found
 
     def _stored(self, key: int, chunk: bytes) -> int | None:

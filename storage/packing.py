@@ -259,6 +259,12 @@ def _insert_parts(db: Database, stage: int, parts: Sequence[tuple[Pack, Sequence
         sizes += [0] * gap
         crcs += [0] * gap
         counts += [0] * gap
+        if 0 not in uses and not pack.bad:
+            plain.append(pack.plain)
+            sizes += map(int.__sub__, pack.offsets[1:], pack.offsets)
+            crcs += pack.crcs
+            counts += uses
+            continue
         for index, used in enumerate(uses):
             chunk = pack.chunk(index) if used else b""
             plain.append(chunk)
