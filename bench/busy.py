@@ -2,8 +2,9 @@
 Goal 11: how fast the API answers while everything else is going on.
 
 A real server, first at rest. Then a spool that is never empty, a rebuild, and the removal of a
-large session, all at once, while a client changes a session, lists all, and waits on `/ws` for what
-an agent of its own does. The proxy's 25 ms of gathering are not in the delay of an event.
+large session, all at once, while a client changes a session, lists all, reads pages of traffic and
+of messages, and waits on `/ws` for what an agent of its own does. The proxy's 25 ms of gathering
+are not in the delay of an event.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ _TURNS = 60  # of a conversation that grows in the backlog
 _RESULT_BYTES = 4_300
 _SOURCE = Path(argparse.__file__).read_text()
 _GOAL_MS = 50
+_PAGE = 50
 
 
 def main(arguments: list[str]) -> None:
@@ -92,10 +95,28 @@ def _prepare(datadir: DataDir, options: argparse.Namespace) -> tuple[str, str]:
             house.call([user(_text(chance, 20_000))], [text(_text(chance, 2_000))])
             if number % 200 == 199:
                 house.read()
+    house.session = kept
+    for messages, blocks in _grown(chance, "kept"):
+        house.call(messages, blocks, headers=_headers(kept))
     house.project()
     house.log.end()
     house.db.close()
     return kept, deleted
+
+
+def _grown(chance: random.Random, name: str) -> Iterator[tuple[list[Any], list[Any]]]:
+    """What is sent and answered in each turn of a conversation."""
+    messages = [user(f"please do {name}")]
+    for turn in range(_TURNS):
+        call_id = f"toolu_{name}_{turn}"
+        blocks = [text(f"step {turn}"), tool_use(call_id, command=f"cat file{turn}")]
+        yield list(messages), blocks
+        result = tool_result(call_id, _text(chance, _RESULT_BYTES))
+        messages += [assistant(*blocks), user(result)]
+
+
+def _headers(conversation: str) -> tuple[tuple[bytes, bytes], ...]:
+    return (AGENT, (b"X-Claude-Code-Session-Id", conversation.encode()))
 
 
 def _text(chance: random.Random, size: int) -> str:
@@ -141,15 +162,10 @@ def _write(root: Path) -> None:
     for number in itertools.count():
         chance = random.Random(number)
         conversation = ids.text(ids.at(number, number, "conversation"))
-        headers = (AGENT, (b"X-Claude-Code-Session-Id", conversation.encode()))
-        messages = [user(f"please do number {number}")]
-        for turn in range(_TURNS):
+        for messages, blocks in _grown(chance, str(number)):
             while _backlog_bytes(datadir) > _BACKLOG_BYTES:
                 time.sleep(0.05)
-            call = tool_use(f"toolu_{number}_{turn}", command=f"cat file{turn}")
-            _Told(log, headers, messages, [text(f"step {turn}"), call]).begin().end()
-            result = tool_result(f"toolu_{number}_{turn}", _text(chance, _RESULT_BYTES))
-            messages += [assistant(text(f"step {turn}"), call), user(result)]
+            _Told(log, _headers(conversation), messages, blocks).begin().end()
 
 
 def _backlog_bytes(datadir: DataDir) -> int:
@@ -201,6 +217,8 @@ class _Seen(msgspec.Struct, kw_only=True):
 
     patch: list[float] = []
     listing: list[float] = []
+    traffic: list[float] = []
+    messages: list[float] = []
     event: list[float] = []
     entries_per_s: float = 0.0
 
@@ -239,6 +257,21 @@ class _Client:
             raise ValueError("the list is not what was changed before")
         return took_ms
 
+    def traffic(self) -> float:
+        """The newest entries of the session."""
+        took_ms, found = self._timed("GET", f"/api/traffic?sessionId={self.session}&limit={_PAGE}")
+        if len(found["entries"]) != _PAGE:
+            raise ValueError("entries are missing")
+        return took_ms
+
+    def messages(self) -> float:
+        """The first ones of its long conversation, which has the id of the session."""
+        target = f"/api/conversations/{self.session}/messages?limit={_PAGE}"
+        took_ms, found = self._timed("GET", target)
+        if len(found["messages"]) != _PAGE:
+            raise ValueError("messages are missing")
+        return took_ms
+
     def entry_count(self) -> int:
         return sum(one["trafficCount"] for one in self.ask("GET", "/api/sessions")["sessions"])
 
@@ -268,6 +301,8 @@ class _Watch:
             while time.monotonic() - started < self._seconds:
                 self._seen.patch.append(self._client.patch())
                 self._seen.listing.append(self._client.listing())
+                self._seen.traffic.append(self._client.traffic())
+                self._seen.messages.append(self._client.messages())
                 time.sleep(0.01)
             elapsed = time.monotonic() - started
             self._seen.entries_per_s = (self._client.entry_count() - before) / elapsed
@@ -280,7 +315,7 @@ class _Watch:
         """Three tool calls a second."""
         log = Log(self._datadir)
         conversation = ids.new()
-        headers = (AGENT, (b"X-Claude-Code-Session-Id", conversation.encode()))
+        headers = _headers(conversation)
         end = time.monotonic() + self._seconds
         while time.monotonic() < end:
             call_id = f"toolu_{ids.new()}"
@@ -311,7 +346,12 @@ def _check(datadir: DataDir, kept: str, deleted: str) -> None:
 
 def _figures(rest: _Seen, load: _Seen) -> list[Figure]:
     found = []
-    kinds = (("PATCH session", "patch"), ("sessions list", "listing"))
+    kinds = (
+        ("PATCH session", "patch"),
+        ("sessions list", "listing"),
+        (f"page of {_PAGE} entries", "traffic"),
+        (f"page of {_PAGE} messages", "messages"),
+    )
     for name, field in kinds:
         busy, calm = getattr(load, field), getattr(rest, field)
         for word, place in (("median", 49), ("p99", 98)):
