@@ -23,6 +23,8 @@ CHECKPOINT_BYTES = 4 << 20
 PAGE_BYTES = 2048  # of new databases; others keep theirs
 _LOG_BYTES = 64 << 20  # of the automatic checkpoint
 
+_FULL = 2  # of `pragma synchronous`: each commit waits for the disk
+
 _WRITER_WAIT_S = 1.0  # per try; the store tries again
 _READER_WAIT_S = 5.0
 
@@ -103,9 +105,13 @@ def reader(path: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def write(db: Database) -> Iterator[Database]:
+def write(db: Database, *, is_durable: bool = True) -> Iterator[Database]:
     """
     One transaction, rolled back on any exception; inside another one, a savepoint of it.
+
+    If it is not to be durable it waits for no disk: a power cut may take it back, with all that
+    came later and nothing that came before, until a durable one follows. No death of this process
+    does. That is for what can be made again, or read again from the log.
 
     The lock is taken at its begin: a transaction that reads first and then writes would fail with
     `database is locked` at once, whatever the busy timeout.
@@ -114,13 +120,27 @@ def write(db: Database) -> Iterator[Database]:
         with db.atomic():
             yield db
         return
-    db.conn.execute("begin immediate")
+    with contextlib.nullcontext() if is_durable else _unsynced(db.conn):
+        db.conn.execute("begin immediate")
+        try:
+            yield db
+            db.conn.execute("commit")
+        except BaseException:
+            db.rollback()
+            raise
+
+
+@contextlib.contextmanager
+def _unsynced(conn: sqlite3.Connection) -> Iterator[None]:
+    (level,) = conn.execute("pragma synchronous").fetchone()
+    if level != _FULL:
+        yield
+        return
+    conn.execute("pragma synchronous = normal")
     try:
-        yield db
-        db.conn.execute("commit")
-    except BaseException:
-        db.rollback()
-        raise
+        yield
+    finally:
+        conn.execute("pragma synchronous = full")
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def sweep(
     """
     until = _clock(budget_ms / 3, is_awaited)  # the commit, with its fsync, takes the rest
     if has_rows(db):
-        with database.write(db):
+        with database.write(db, is_durable=False):
             more = _remove_rows(db, until)
             _set_next_page(db, 1)
             if more:
@@ -86,7 +86,7 @@ def sweep(
     page = _next_page(db.conn)
     # Later it would move pages that were not scrubbed yet to where scrubbing has been.
     if page == 1:
-        with database.write(db):
+        with database.write(db, is_durable=False):
             if _give_back(db, until):
                 return True
     if not database.truncate_log(db):

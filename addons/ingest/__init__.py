@@ -149,7 +149,7 @@ class Ingest:
         """How long it took, without the commit; endless if some is left to take at once."""
         until_s = started_s + 1.5 * _WORK_S
         try:
-            with database.write(db), bodies.gathering(db):
+            with database.write(db, is_durable=False), bodies.gathering(db):
                 left = tail.take(
                     db, found, lambda: time.monotonic() > until_s or self._is_awaited()
                 )
@@ -165,7 +165,8 @@ class Ingest:
                 self._quarantine(db, tail, found[0], error)
             self._limit_bytes = 1  # the records come one by one until it is found
             return math.inf
-        tail.reader.acknowledge(tail.reader.position)
+        if tail.reader.position.segment != tail.acknowledged:
+            _commit_position(db, tail)
         if self._listener is not None:
             taken = takewhile(lambda one: one is not left, found)
             self._listener(tail.writer, [one for one in taken if isinstance(one, SpoolRecord)])
@@ -202,6 +203,7 @@ class Ingest:
         """A dead writer's log was read: close what it left open, remove it. False: not yet."""
         if tail.close_open(db):
             return True
+        _commit_position(db, tail)
         if not tail.reader.remove():
             return False
         with database.write(db):
@@ -229,6 +231,8 @@ def _size_bytes(found: Sequence[SpoolRecord | Damage]) -> int:
 
 
 def _commit_position(db: Database, tail: Tail) -> None:
+    """Make all of the log that was read durable, and let it go."""
     with database.write(db):
         raw.set_position(db, tail.writer, tail.reader.position)
     tail.reader.acknowledge(tail.reader.position)
+    tail.acknowledged = tail.reader.position.segment

@@ -25,6 +25,7 @@ class Tail:
         self.writer = writer
         self.reader = reader
         self.is_behind = False  # at the last look there was more than is read at once
+        self.acknowledged = -1  # the segments before this one are durable elsewhere, and removed
         self._folds: dict[bytes, Fold] = {}
 
     def take(

@@ -101,7 +101,7 @@ class Projection:
         end_s = time.monotonic() + _WORK_S
         tried = []
         try:
-            with database.write(db):
+            with database.write(db, is_durable=False):
                 for entry_id in entry_ids:
                     tried.append(entry_id)
                     self._take(db, tables, entry_id)

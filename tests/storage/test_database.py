@@ -168,6 +168,20 @@ class TestWrite:
                 self.insert_and_fail(db, "inner")
         assert [row["session_id"] for row in db["tombstones"].rows] == ["outer"]
 
+    def test_waits_for_the_disk_unless_told_otherwise(self, db):
+        levels = []
+        for is_durable in (True, False, True):
+            with database.write(db, is_durable=is_durable):
+                levels.append(pragma(db.conn, "synchronous"))
+        with database.write(db), database.write(db, is_durable=False):
+            levels.append(pragma(db.conn, "synchronous"))
+        assert levels == [2, 1, 2, 2]
+
+    def test_waits_for_the_disk_again_behind_one_that_failed(self, db):
+        with pytest.raises(KeyError), database.write(db, is_durable=False):
+            raise KeyError
+        assert pragma(db.conn, "synchronous") == 2
+
     def test_takes_the_lock_at_its_begin(self, datadir, db):
         other = sqlite3.connect(datadir.database, timeout=0)
         try:

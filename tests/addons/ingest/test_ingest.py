@@ -313,6 +313,35 @@ def test_full_segments_go_as_soon_as_they_are_committed(db, datadir, session, in
     log.end()
 
 
+def test_no_segment_goes_before_its_records_are_durable(db, datadir, session, ingest):
+    log = Log(datadir, segment_bytes=1000)
+    entry = log.entry(session, kind="websocket")
+    for number in range(100):
+        entry.message(b"%d" % number * 20)
+    log.append()
+    segments = [len(spool.segments(log.folder))]
+    level, levels = "full", ["full"]  # of `pragma synchronous`: now, and at each commit
+
+    def watch(statement):
+        nonlocal level
+        segments.append(len(spool.segments(log.folder)))
+        if segments[-1] < segments[-2]:
+            assert levels[-1] == "full"
+        if statement.startswith("pragma synchronous ="):
+            level = statement.rpartition(" ")[2]
+        elif statement == "commit":
+            levels.append(level)
+
+    db.conn.set_trace_callback(watch)
+    ingest()
+    log.end()
+    ingest()
+    db.conn.set_trace_callback(None)
+
+    assert not log.folder.exists()
+    assert {"full", "normal"} == set(levels)
+
+
 def test_only_open_entries_are_in_memory(db, datadir, log, session, ingest):
     one = Ingest(datadir)
     entries = [log.entry(session).response() for _ in range(20)]
