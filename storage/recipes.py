@@ -135,7 +135,7 @@ def against(runs: Sequence[Run], base: Sequence[Run]) -> list[Step]:
 
 def rebase(steps: Iterable[Step], base: Sequence[Step]) -> list[Step]:
     """The same recipe on the base of its base."""
-    ends = list(accumulate(count for _, _, count in base))
+    ends = list(accumulate([count for _, _, count in base]))
     found: list[Step] = []
     for is_copy, first, count in steps:
         if not is_copy:
