@@ -13,7 +13,7 @@ from api.exports.captured import Mask
 from storage.batches import Batch
 from storage.records import Body, Cut, Entry, Headers
 
-_AT_ONCE_BYTES = 1 << 18
+_AT_ONCE_BYTES = 1 << 19
 
 
 class Plain(NamedTuple):

@@ -51,7 +51,7 @@ OTHERS = {
             Cut(part="response-body", offset_bytes=1, length_bytes=1, kind="coded", hmac="ab"),
         )
     },
-    "long": {"chunks": [(1, b"a" * 300_000)]},
+    "long": {"chunks": [(1, b"a" * 600_000)]},
 }
 
 
