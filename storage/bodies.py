@@ -88,8 +88,10 @@ def release(db: Database, digest: bytes) -> None:
 
 
 def _use_again(db: Database, digest: bytes) -> bool:
-    known = db.execute("update bodies set uses = uses + 1 where digest = ?", [digest]).rowcount
-    if known == 1:
+    # Most are new: to look costs half of an update that finds nothing.
+    known = db.conn.execute("select id from bodies where digest = ?", [digest]).fetchone()
+    if known is not None:
+        db.execute("update bodies set uses = uses + 1 where id = ?", known)
         return True
     gathered = matching.memory(db).gathered
     is_moving = gathered is None or gathered.is_moving
@@ -133,7 +135,7 @@ def _store(
         ],
     ).lastrowid
     assert body_id is not None
-    memory.remember(body_id, runs)
+    memory.remember(body_id, runs, depth)
 
 
 def _encode(db: Database, memory: Memory, runs: list[Run]) -> tuple[int | None, int, list[Step]]:
@@ -142,14 +144,14 @@ def _encode(db: Database, memory: Memory, runs: list[Run]) -> tuple[int | None, 
     base = matching.base(memory, runs)
     if base is None:
         return None, 0, plain
-    row = db.conn.execute("select depth from bodies where id = ?", [base]).fetchone()
-    if row is None or row[0] >= _MOST_DEPTH:
+    below = memory.depths[base]
+    if below >= _MOST_DEPTH:
         return None, 0, plain
     steps = recipes.against(runs, memory.recent[base])
     # To depend on another body is worth it if that saves more than its name.
     if len(steps) + 2 > len(plain):
         return None, 0, plain
-    return base, row[0] + 1, steps
+    return base, below + 1, steps
 
 
 # --- removing ------------------------------------------------------------------------------------

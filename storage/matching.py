@@ -96,15 +96,17 @@ class Memory:
         self.cache = packs.Cache(_CACHED_BYTES)
         self.keys: dict[int, int] = {}
         self.recent: OrderedDict[int, list[Run]] = OrderedDict()  # by id of body
+        self.depths: dict[int, int] = {}  # of the same
         self._sorted: dict[int, list[tuple[int, int]]] = {}  # of some of these, see `_place`
         self._owners: dict[int, int] = {}  # number of a chunk -> id of the newest body with it
         self._chunks = 0
 
-    def remember(self, body_id: int, runs: list[Run]) -> None:
+    def remember(self, body_id: int, runs: list[Run], depth: int) -> None:
         count = sum(count for _, count in runs)
         if count > _LONGEST:
             return
         self.recent[body_id] = runs
+        self.depths[body_id] = depth
         # All at once: a long body has thousands.
         self._owners.update(dict.fromkeys(_numbers(runs), body_id))
         self._chunks += count
@@ -113,6 +115,7 @@ class Memory:
 
     def forget(self, body_id: int) -> None:
         gone = self.recent.pop(body_id, [])
+        self.depths.pop(body_id, None)
         self._sorted.pop(body_id, None)
         self._chunks -= sum(count for _, count in gone)
         owners = self._owners

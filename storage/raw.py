@@ -287,6 +287,12 @@ def standing(db: Database, entry_id: str) -> Standing | None:
     )
 
 
+def is_there(db: Database, entry_id: str) -> bool:
+    """Whether there is such an entry."""
+    row = db.conn.execute("select 1 from entries where id = ?", [entry_id]).fetchone()
+    return row is not None
+
+
 def open_entries(db: Database, writer: str, limit: int) -> list[str]:
     """Ids of entries of a writer that are open, oldest first."""
     rows = db.conn.execute(

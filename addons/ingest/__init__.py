@@ -227,7 +227,7 @@ class Ingest:
 
 
 def _size_bytes(found: Sequence[SpoolRecord | Damage]) -> int:
-    return sum(len(one.payload) for one in found if isinstance(one, SpoolRecord))
+    return sum([len(one.payload) for one in found if isinstance(one, SpoolRecord)])
 
 
 def _commit_position(db: Database, tail: Tail) -> None:

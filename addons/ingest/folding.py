@@ -129,6 +129,7 @@ class Fold:
         side = CHUNKS[kind]
         number, offset_ns, crossed_ns = progress.number, progress.offset_ns, 0
         pieces: list[bytes | memoryview] = []
+        data: bytes | memoryview
         ticks: list[tuple[int, int]] = []
         for record in () if self._flow(side).ended else found:
             # Most records are these: an answer may come in thousands.
@@ -137,7 +138,8 @@ class Fold:
             if record.kind != kind or record.entry != entry:
                 break
             try:
-                size_bytes, data = _chunk(record)
+                is_long = len(record.payload) >= _LONG_BYTES
+                size_bytes, data = (_LONG_CHUNK if is_long else _CHUNK).decode(record.content)
             except msgspec.DecodeError:
                 break
             number += 1
@@ -171,7 +173,7 @@ class Fold:
             self._close_at(record.offset_ns)
 
     def _chunk(self, side: Side, record: SpoolRecord) -> None:
-        size_bytes, data = _chunk(record)
+        size_bytes, data = _CHUNK.decode(record.content)
         if self._flow(side).ended:
             raise Indigestible(f"a chunk after the end of the {side}")
         ticks = [(record.offset_ns, size_bytes)] if size_bytes else []
@@ -372,12 +374,6 @@ _STEPS: dict[str, Callable[[Fold, SpoolRecord], None]] = {
     "gap": Fold._noted_gap,
     "close": Fold._close,
 }
-
-
-def _chunk(record: SpoolRecord) -> tuple[int, bytes | memoryview]:
-    """Size and data. Raises DecodeError."""
-    decoder = _CHUNK if len(record.payload) < _LONG_BYTES else _LONG_CHUNK
-    return decoder.decode(record.content)
 
 
 def _coding(headers: Headers) -> bytes | None:

@@ -151,7 +151,7 @@ class _Step:
 
     def _open(self, record: SpoolRecord) -> None:
         entry_id = ids.text(record.entry)
-        if self._seen.get(record.entry) or raw.standing(self._db, entry_id):
+        if self._seen.get(record.entry) or raw.is_there(self._db, entry_id):
             raise Indigestible("a second open of this entry")
         if raw.is_removed(self._db, entry_id):
             return
