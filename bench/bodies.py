@@ -14,18 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import zstandard
 from sqlite_utils import Database
 
 from addons.ingest import Ingest
 from addons.project import Projection
-from bench import captured, dialogue
+from bench import captured, dialogue, logged
 from bench.report import Figure, show
-from storage import bodies, database, ids, packs, sessions, spool
+from storage import bodies, database, packs, sessions, spool
 from storage.cutting import Cutter
 from storage.datadir import DataDir
-from storage.records import BodyEnd, ConnectionTimes, EntryClosed, EntryOpened, ResponseHead
 from storage.upkeep import Upkeep
 
 Exchanges = list[tuple[bytes, bytes]]
@@ -34,13 +32,7 @@ Exchanges = list[tuple[bytes, bytes]]
 _FIRST, _LATER = 2.0, 1.5
 _WINDOW_LOG = 27  # the whole of every session
 _STARTED_NS = 1_795_348_800_000_000_000
-_HEADERS = (
-    (b"Host", b"api.anthropic.com"),
-    (b"User-Agent", b"claude-cli/2.0.50 (external, cli)"),
-    (b"Content-Type", b"application/json"),
-    (b"anthropic-version", b"2023-06-01"),
-)
-_ANSWERED = ((b"Content-Type", b"text/event-stream; charset=utf-8"),)
+_VERSION = (b"anthropic-version", b"2023-06-01")
 
 
 def main(argv: list[str]) -> None:
@@ -211,45 +203,9 @@ def _whole(exchanges: Exchanges) -> list[Figure]:
 def _spool(datadir: DataDir, session: str, exchanges: Exchanges) -> None:
     writer = spool.SpoolWriter(datadir.spool)
     for number, (request, answer) in enumerate(exchanges):
-        _entry(writer, session, _STARTED_NS + number * 20_000_000_000, request, answer)
+        started_ns = _STARTED_NS + number * 20_000_000_000
+        logged.append(writer, session, request, answer, header=_VERSION, started_ns=started_ns)
     writer.close()
-
-
-def _entry(
-    writer: spool.SpoolWriter, session: str, started_ns: int, request: bytes, answer: bytes
-) -> None:
-    entry, now_ns, number = ids.new_bytes(), 0, 0
-
-    def pack(kind: str, content: msgspec.Struct) -> None:
-        nonlocal number
-        writer.append(spool.pack(entry, number, kind, now_ns, content))
-        number += 1
-
-    def chunk(kind: str, data: bytes) -> None:
-        nonlocal number
-        writer.append(spool.pack_chunk(entry, number, kind, now_ns, len(data), data))
-        number += 1
-
-    pack("open", EntryOpened(
-        kind="http", way="proxy", started_ns=started_ns, session=session,
-        client="127.0.0.1:5000", method="POST", scheme="https", host="api.anthropic.com",
-        port=443, target=b"/v1/messages?beta=true", http_version="HTTP/1.1", headers=_HEADERS,
-    ))  # fmt: skip
-    for at in range(0, len(request), 65536):
-        chunk("request-chunk", request[at : at + 65536])
-    pack("request-end", BodyEnd(size_bytes=len(request)))
-    pack("response", ResponseHead(
-        status=200, reason=b"OK", http_version="HTTP/1.1", headers=_ANSWERED
-    ))  # fmt: skip
-    for at in range(0, len(answer), 400):
-        now_ns += 20_000_000
-        chunk("response-chunk", answer[at : at + 400])
-    pack("response-end", BodyEnd(size_bytes=len(answer)))
-    connection = ConnectionTimes(connect_started_ns=1, connected_ns=2, tls_done_ns=3)
-    pack("close", EntryClosed(
-        outcome="complete", connection=connection,
-        request_bytes=len(request), response_bytes=len(answer),
-    ))  # fmt: skip
 
 
 def _drain(ingest: Ingest, db: Database) -> None:

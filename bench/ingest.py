@@ -28,18 +28,16 @@ from sqlite_utils import Database
 from addons.background import Background
 from addons.ingest import Ingest
 from addons.project import Projection
-from bench import dialogue
+from bench import dialogue, logged
+from bench.logged import ANSWERED_BYTES
 from bench.report import Figure, show
-from storage import bodies, database, ids, sessions, spool
+from storage import bodies, database, sessions, spool
 from storage.datadir import DataDir
-from storage.records import BodyEnd, ConnectionTimes, EntryClosed, EntryOpened, ResponseHead
 from storage.spool import SpoolRecord
 from storage.store import Store
 
 Exchanges = list[list[tuple[bytes, bytes]]]  # by session
 
-_ASKED_BYTES = 64 << 10  # of a request's chunk
-_ANSWERED_BYTES = 400  # of an answer's chunk: three events
 _EVENT_BYTES = 140  # one event
 
 
@@ -71,7 +69,7 @@ class Run(msgspec.Struct, kw_only=True):
 
 def _rates(made: Exchanges, rounds: int) -> list[Figure]:
     count, size = _count(made), _size(made)
-    runs = [_run(made, _ANSWERED_BYTES) for _ in range(rounds)]
+    runs = [_run(made, ANSWERED_BYTES) for _ in range(rounds)]
     fine = [_run(made, _EVENT_BYTES) for _ in range(rounds)]
     name = f"{size / count / 1e3:.0f} KB an entry"
     both = [run.raw_s + run.understood_s for run in runs]
@@ -95,7 +93,7 @@ def _long(rounds: int) -> list[Figure]:
     """One session of 200 turns."""
     made = [list(dialogue.session(200))]
     count, size = _count(made), _size(made)
-    runs = [_run(made, _ANSWERED_BYTES) for _ in range(rounds)]
+    runs = [_run(made, ANSWERED_BYTES) for _ in range(rounds)]
     name = f"{size / count / 1e3:.0f} KB an entry"
     both = [run.raw_s + run.understood_s for run in runs]
     return [
@@ -123,7 +121,7 @@ def _run(made: Exchanges, answered_bytes: int) -> Run:
 
 
 def append_all(
-    datadir: DataDir, db: Database, made: Exchanges, answered_bytes: int = _ANSWERED_BYTES
+    datadir: DataDir, db: Database, made: Exchanges, answered_bytes: int = ANSWERED_BYTES
 ) -> None:
     writer = spool.SpoolWriter(datadir.spool)
     for number, turns in enumerate(made):
@@ -132,6 +130,19 @@ def append_all(
         for request, answer in turns:
             _append(writer, session.id, request, answer, answered_bytes)
     writer.close()
+
+
+def _append(
+    writer: spool.SpoolWriter,
+    session: str,
+    request: bytes,
+    answer: bytes,
+    answered_bytes: int = ANSWERED_BYTES,
+) -> bytes:
+    header = (b"X-Claude-Code-Session-Id", session.encode())
+    return logged.append(
+        writer, session, request, answer, header=header, answered_bytes=answered_bytes
+    )
 
 
 def drain(ingest: Ingest, db: Database, datadir: DataDir) -> None:
@@ -190,55 +201,6 @@ def cpu_s(work: Callable[[], object]) -> float:
     begun = time.process_time()
     work()
     return time.process_time() - begun
-
-
-# --- one entry in the spool ----------------------------------------------------------------------
-
-
-def _append(
-    writer: spool.SpoolWriter, session: str, request: bytes, answer: bytes, answered_bytes: int
-) -> bytes:
-    """As the proxy writes it; returns its id."""
-    entry, now_ns, number = ids.new_bytes(), 0, 0
-
-    def pack(kind: str, content: msgspec.Struct) -> None:
-        nonlocal number
-        writer.append(spool.pack(entry, number, kind, now_ns, content))
-        number += 1
-
-    def chunks(kind: str, data: bytes, step: int) -> None:
-        nonlocal number, now_ns
-        for at in range(0, len(data), step):
-            piece = data[at : at + step]
-            writer.append(spool.pack_chunk(entry, number, kind, now_ns, len(piece), piece))
-            number += 1
-            now_ns += 20_000_000
-
-    pack("open", EntryOpened(
-        kind="http", way="proxy", started_ns=time.time_ns(), session=session,
-        client="127.0.0.1:5000", method="POST", scheme="https", host="api.anthropic.com",
-        port=443, target=b"/v1/messages?beta=true", http_version="HTTP/1.1",
-        headers=(
-            (b"Host", b"api.anthropic.com"),
-            (b"User-Agent", b"claude-cli/2.0.50 (external, cli)"),
-            (b"Content-Type", b"application/json"),
-            (b"X-Claude-Code-Session-Id", session.encode()),
-        ),
-    ))  # fmt: skip
-    chunks("request-chunk", request, _ASKED_BYTES)
-    pack("request-end", BodyEnd(size_bytes=len(request)))
-    pack("response", ResponseHead(
-        status=200, reason=b"OK", http_version="HTTP/1.1",
-        headers=((b"Content-Type", b"text/event-stream; charset=utf-8"),),
-    ))  # fmt: skip
-    chunks("response-chunk", answer, answered_bytes)
-    pack("response-end", BodyEnd(size_bytes=len(answer)))
-    connection = ConnectionTimes(connect_started_ns=1, connected_ns=2, tls_done_ns=3)
-    pack("close", EntryClosed(
-        outcome="complete", connection=connection,
-        request_bytes=len(request), response_bytes=len(answer),
-    ))  # fmt: skip
-    return entry
 
 
 # --- the lag -------------------------------------------------------------------------------------
@@ -315,7 +277,7 @@ def _write(
     appended: dict[bytes, float] = {}
     for number in range(int(each_s * seconds)):
         time.sleep(max(begun_s + number / each_s - time.monotonic(), 0))
-        entry = _append(writer, session, *turns[number % len(turns)], _ANSWERED_BYTES)
+        entry = _append(writer, session, *turns[number % len(turns)])
         appended[entry] = time.monotonic()
     writer.close()
     answer.send(appended)
