@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from addons.ingest import Ingest
 from storage import database, ids
 from storage.datadir import DataDir
+from storage.records import Gap
 from tests.addons.ingest.spooling import Log, Records
 from tests.addons.ingest.tables import dump
 
@@ -157,6 +158,37 @@ def test_a_step_that_takes_too_long_stops_and_goes_on_there(
         assert count == 1
         finish(db, ingest)
         assert dump(db) == expected
+
+
+def odd_chunks():
+    """Many chunks of one answer, and all that can go wrong among them."""
+    log = Records()
+    entry, other = log.entry(KNOWN), log.entry(KNOWN)
+    entry.chunk("request", b"ask" * 40_000).end("request", 120_000).response()
+    for number in range(300):  # more than a run of the clock
+        entry.chunk("response", b"piece %d" % number)
+    entry.chunk("response", b"", 7).chunk("response", b"tail", 0)
+    entry.now_ns -= 50_000_000  # the clock of a chunk may go backwards
+    entry.chunk("response", b"earlier").lose(2).chunk("response", b"behind a gap")
+    log.records.append(log.records[-1])  # once more
+    entry.pack("response-chunk", Gap(reason="no chunk"))
+    entry.chunk("response", b"after what makes no sense")
+    other.chunk("response", b"of another").chunk("request", b"and its other side")
+    entry.chunk("response", b"last").end("response").chunk("response", b"too late")
+    entry.close()
+    log.entry(ids.new()).chunk("request", b"of an unknown session").close()
+    return log.records
+
+
+def test_chunks_that_come_together_are_as_one_by_one(template, tmp_path_factory, monkeypatch):
+    records = odd_chunks()
+    together = undisturbed(template, tmp_path_factory, records)
+    monkeypatch.setattr("addons.ingest._MOST_RECORDS", 1)
+    assert undisturbed(template, tmp_path_factory, records) == together
+    reasons = [reason for *_, reason, _ in together["quarantine"]]
+    assert len(reasons) == 3
+    (answer,) = {row["response_bytes"] for row in together["entries"]} - {0, 10}
+    assert answer > 300 * len(b"piece 0")
 
 
 @given(records=logs(), others=logs(), data=st.data())
