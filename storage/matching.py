@@ -144,11 +144,11 @@ class Memory:
 
     def _place(self, body_id: int, number: int) -> int:
         """The index of a run of this body with a chunk that it has."""
+        runs = self.recent[body_id]
         order = self._sorted.get(body_id)
         if order is None:
-            firsts = ((first, index) for index, (first, _) in enumerate(self.recent[body_id]))
-            order = self._sorted[body_id] = sorted(firsts)
-        runs = self.recent[body_id]
+            firsts = [first for first, _ in runs]
+            order = self._sorted[body_id] = sorted(zip(firsts, range(len(runs)), strict=True))
         # Runs may overlap: then it can be in one that begins earlier.
         for at in range(bisect_right(order, (number, len(runs))) - 1, -1, -1):
             first, index = order[at]
