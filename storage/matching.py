@@ -177,7 +177,7 @@ class _Match:
     def __init__(self, db: Database, known: Memory, data: bytes) -> None:
         assert known.gathered is not None
         assert known.reader is not None
-        self._conn = db.conn
+        self._cursor = db.conn.cursor()
         self._known = known
         self._data = data
         self._gathered = known.gathered
@@ -186,18 +186,19 @@ class _Match:
         self._found = Matched(first=known.gathered.next_number)
 
     def run(self) -> Matched:
-        at, data = 0, self._data
+        at, data, found, end_of = 0, self._data, self._found, self._cutter.end
         while at < len(data):
-            end = self._cutter.end(at)
+            end = end_of(at)
             chunk = data[at:end]
             key = packing.key(chunk)
             number = self._stored(key, chunk)
             if number is None:
                 number = self._new(key, chunk)
-            recipes.append(self._found.runs, number, 1)
-            self._found.last_at = at
-            at = self._follow(number, end) if number < self._found.first else end
-        return self._found
+            recipes.append(found.runs, number, 1)
+            found.last_at = at
+            # What is new here was followed by nothing yet.
+            at = self._follow(number, end) if number < found.first else end
+        return found
 
     def _stored(self, key: int, chunk: bytes) -> int | None:
         number = self._found.keys.get(key)
@@ -205,7 +206,8 @@ class _Match:
             return number if self._found.fresh[number - self._found.first] == chunk else None
         number = self._gathered.keys.get(key) or self._known.keys.get(key)
         if number is None:
-            row = self._conn.execute("select number from chunks where key = ?", [key]).fetchone()
+            self._cursor.execute("select number from chunks where key = ?", (key,))
+            row = self._cursor.fetchone()
             if row is None:
                 return None
             number = self._remember(key, row[0])

@@ -117,20 +117,23 @@ def against(runs: Sequence[Run], base: Sequence[Run]) -> list[Step]:
     # Behind what both begin with, chunk by chunk.
     rest = list(_numbers(base[same:]))
     places = {number: place for place, number in enumerate(rest, copied)}
+    found: list[Step] = []
+    is_copy, first, count = steps[0] if steps else (False, 0, 0)  # the step that grows
     for number in _numbers(runs[same:]):
-        is_copy, first, count = steps[-1] if steps else (False, -1, 0)
         at = first + count - copied
         if is_copy and at < len(rest) and rest[at] == number:
-            steps[-1] = (True, first, count + 1)
+            count += 1
             continue
         place = places.get(number)
-        if place is not None:
-            steps.append((True, place, 1))
-        elif count and not is_copy and number == first + count:
-            steps[-1] = (False, first, count + 1)
-        else:
-            steps.append((False, number, 1))
-    return steps
+        if place is None and not is_copy and count and number == first + count:
+            count += 1
+            continue
+        if count:
+            found.append((is_copy, first, count))
+        is_copy, first, count = (False, number, 1) if place is None else (True, place, 1)
+    if count:
+        found.append((is_copy, first, count))
+    return found
 
 
 def rebase(steps: Iterable[Step], base: Sequence[Step]) -> list[Step]:
