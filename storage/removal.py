@@ -74,7 +74,7 @@ def sweep(
     True while there is more to do at once. False at the end, and also while a reader keeps the
     WAL from being emptied: then the next call tries again.
     """
-    until = _clock(budget_ms / 3, is_awaited)  # the commit, with its fsync, takes the rest
+    until = _clock(budget_ms / 3, is_awaited)  # the commit takes the rest
     if has_rows(db):
         with database.write(db, is_durable=False):
             more = _remove_rows(db, until)
