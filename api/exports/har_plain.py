@@ -34,10 +34,11 @@ def entry(entry: Entry, batch: Batch, mask: Mask | None) -> Plain | None:
     if asked is None or answered is None or chunks is None:
         return None
     if mask:
-        if not mask.passes(entry, (asked, answered)):
+        cuts, original = [*cuts], entry
+        entry = mask.heads(original, cuts)
+        # Behind its heads: their secrets may be new, or forgotten again since they were learnt.
+        if not mask.passes(original, (asked, answered)):
             return None
-        cuts = [*cuts]
-        entry = mask.heads(entry, cuts)
     try:
         request, content = _request(entry, asked), _content(entry, answered)
     except UnicodeDecodeError:

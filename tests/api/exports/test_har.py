@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from addons.redaction import Redactor
+from addons.redaction import Redactor, known
 from api.exports.captured import redactor
 from storage.records import Cut
 from tests.har.recording import JSON, MS, Recording
@@ -165,6 +165,30 @@ def test_secrets_are_cut_on_the_way_out(recording):
         f'{{"access_token":"{"*" * len(TOKEN)}","token_type":"Bearer"}}'
     )
     assert broken["response"]["content"]["comment"].startswith("as captured: ")
+
+
+def test_more_secrets_than_are_searched_for_at_once(recording, monkeypatch):
+    monkeypatch.setattr(known, "MAX_VALUES", 2)
+    keys = [f"{KEY}-{n}".encode() for n in range(3)]
+    for key in keys:
+        recording.http(request_headers=((b"x-api-key", key), JSON), request=b"say " + key)
+    recording.ingest()
+
+    raw = b"".join(recording.pieces(Redactor(b"k" * 32)))
+
+    assert not any(key in raw for key in keys)
+
+
+def test_secrets_of_an_entry_that_came_after_the_export_began(recording):
+    pieces = recording.pieces(Redactor(b"k" * 32))
+    headers = ((b"x-api-key", KEY.encode()), JSON)
+    entry_id = recording.http(request_headers=headers, request=b"say " + KEY.encode())
+    recording.ingest()
+
+    raw = b"".join(pieces)
+
+    assert entry_id.encode() in raw
+    assert KEY.encode() not in raw
 
 
 def test_cuts_on_the_way_out_are_listed_once(recording):
