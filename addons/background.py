@@ -41,7 +41,8 @@ class Background:
 
         Reading, telling what was read, and understanding take turns: a call waits for one of them,
         never for two. Between two of them logs that are not far behind are looked at, so that an
-        agent at work waits no longer either.
+        agent at work waits no longer either; but not while much waits to be told, for that is in
+        memory.
         """
         try:
             pause_s = self._step(db)
@@ -51,7 +52,8 @@ class Background:
             self.live.look(db)
 
     def _step(self, db: Database) -> float:
-        self._has_caught_up = not self._has_caught_up and self._ingest.catch_up(db)
+        may_catch_up = not self._has_caught_up and not self.live.is_behind
+        self._has_caught_up = may_catch_up and self._ingest.catch_up(db)
         if self._has_caught_up or self.live.tell(db):
             return 0.0
         pause_s = 0.0 if self._has_read else self._ingest.step(db)

@@ -25,6 +25,7 @@ from storage.spool import SpoolRecord
 
 _LOOK_S = 1.0
 _WORK_S = 0.01  # of a step of telling
+_MOST_WAITING_BYTES = 8 << 20
 _SETTLED_S = 0.5  # after a run's exit its last records are still on their way
 _PATIENCE_S = 5.0  # what runs so long after the exit of a run belongs to somebody else
 
@@ -59,6 +60,11 @@ class Live:
     def took(self, writer: str, records: Sequence[SpoolRecord]) -> None:
         """Records of a writer's log were committed: they wait to be told."""
         self._contained(lambda: self._entries.took(writer, records))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be told that no more is to be read before that."""
+        return self._entries.waiting_bytes > _MOST_WAITING_BYTES
 
     def tell(self, db: Database) -> bool:
         """Tell some of what was taken; False: there was nothing left."""

@@ -30,6 +30,7 @@ _FRESH_NS = 5 * 60 * 1_000_000_000
 _MAX_CATCH_UP_BYTES = 8 << 20  # of an open entry that is read again after a restart
 _SILENT_S = 30.0  # then an entry is looked up in the tables: its writer may have died
 _MAX_LEFT_OUT = 10_000
+_RECORD_BYTES = 500  # of memory beside its payload
 
 _OPENED = msgspec.msgpack.Decoder(Opened)
 _CLOSED = msgspec.msgpack.Decoder(Closed)
@@ -58,6 +59,7 @@ class Entries:
         self._open: dict[bytes, _Open] = {}
         self._left_out: dict[bytes, int | None] = {}  # when it started; None: for good
         self._waiting: dict[str, deque[tuple[bytes, list[SpoolRecord]]]] = {}  # by writer
+        self.waiting_bytes = 0  # what that takes of memory, as a rule
         self._has_failed = False
 
     def took(self, writer: str, records: Sequence[SpoolRecord]) -> None:
@@ -69,6 +71,7 @@ class Entries:
         told = [(entry, list(run)) for entry, run in runs if entry != spool.NIL]
         if told:
             self._waiting.setdefault(writer, deque()).extend(told)
+            self.waiting_bytes += sum(_memory_bytes(run) for _, run in told)
 
     @property
     def are_waiting(self) -> bool:
@@ -86,6 +89,7 @@ class Entries:
             entry, records = runs.popleft()
             if not runs:
                 del self._waiting[writer]
+            self.waiting_bytes -= _memory_bytes(records)
             self._run(db, entry, records)
             if until():
                 break
@@ -270,6 +274,10 @@ class Entries:
         self._open.pop(entry, None)
         self._left_out[entry] = None
         self._turns.gone(ids.text(entry))
+
+
+def _memory_bytes(records: Sequence[SpoolRecord]) -> int:
+    return sum([len(record.payload) + _RECORD_BYTES for record in records])
 
 
 def _is_fresh(at_ns: int) -> bool:

@@ -88,6 +88,31 @@ def test_an_agent_at_work_waits_for_no_backlog(datadir, house):
     agents.end()
 
 
+def test_what_waits_to_be_told_stays_short_beside_a_backlog(datadir, house, monkeypatch):
+    monkeypatch.setattr("addons.live._MOST_WAITING_BYTES", 1000)
+    monkeypatch.setattr("addons.live._WORK_S", 0)  # to tell takes longer than to read
+    background = Background(datadir, Feed())
+    for number in range(50):  # more than one step reads
+        claude(house.log, house.session, said(f"{number} " + 40_000 * "a"))
+    house.log.append()
+    background.step(house.db)
+    begun_bytes = background.live._entries.waiting_bytes
+    agents = Log(datadir)
+
+    for number in range(10):
+        claude(agents, house.session, said(f"{number} " + 20_000 * "a"))
+        claude(agents, house.session, said(f"{number} " + 20_000 * "b"))
+        agents.append()
+        background.step(house.db)
+        assert background.live._entries.waiting_bytes <= begun_bytes
+
+    while background.step(house.db) == 0.0:
+        pass
+    assert background.live._entries.waiting_bytes == 0
+    assert house.one("select count(*) from entries") == 70
+    agents.end()
+
+
 def test_retention_is_told_when_there_is_nothing_else_to_do(datadir, house):
     house.call([user("hello")], [text("hi")])
     house.log.append()
