@@ -78,7 +78,7 @@ class Plain:
     def _decoded(self) -> Iterator[bytes]:
         self._decoder = decoder = Decoder(None if self._kept else self._coding)
         for block in (self._kept or self._stored).stream(0, self._stop):
-            step = _STEP_BYTES if decoder.coded else len(block)
+            step = _STEP_BYTES if decoder.coded else max(len(block), 1)
             for at in range(0, len(block), step):
                 yield decoder.feed(block[at : at + step])
 

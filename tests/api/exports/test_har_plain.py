@@ -51,6 +51,11 @@ OTHERS = {
             Cut(part="response-body", offset_bytes=1, length_bytes=1, kind="coded", hmac="ab"),
         )
     },
+    "all bytes cut": {
+        "cuts": (
+            Cut(part="response-body", offset_bytes=0, length_bytes=1, kind="coded", hmac="ab"),
+        )
+    },
     "long": {"chunks": [(1, b"a" * 600_000)]},
 }
 
