@@ -10,7 +10,8 @@ Entries stand oldest first. A text is UTF-8 that decodes; everything else is bas
 as they were before content coding, as HAR wants it; `bodySize` and `_transferSize` are what
 crossed the wire. A WebSocket's messages are in `_webSocketMessages` alone. A tunnel is a CONNECT
 without body. What is damaged in the store, or deleted while it is read, is left out and said so
-in a `comment`; the rest of the export goes on and the JSON stays whole.
+in a `comment`; the rest of the export goes on and the JSON stays whole. Entries that are deleted
+before their turn comes are not in it, those that come meanwhile are.
 """
 
 import importlib.metadata
