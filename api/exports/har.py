@@ -11,7 +11,8 @@ as they were before content coding, as HAR wants it; `bodySize` and `_transferSi
 crossed the wire. A WebSocket's messages are in `_webSocketMessages` alone. A tunnel is a CONNECT
 without body. What is damaged in the store, or deleted while it is read, is left out and said so
 in a `comment`; the rest of the export goes on and the JSON stays whole. Entries that are deleted
-before their turn comes are not in it, those that come meanwhile are.
+before their turn comes are not in it, those that come meanwhile are. If the whole session goes, the
+document says so at its end.
 """
 
 import importlib.metadata
@@ -23,12 +24,14 @@ import msgspec
 from addons.redaction import Redactor
 from api.exports import har_bodies, har_frames, har_heads, har_plain, har_times
 from api.exports.captured import Captured, Mask
-from storage import batches, database, traffic
+from storage import batches, database, sessions, traffic
 from storage.batches import Batch
+from storage.errors import NotFound
 from storage.records import Cut, Entry, Gap, Session
 
 _GATHERED_BYTES = 1 << 18
 _AT_ONCE_BYTES = 1 << 18  # bodies of an entry that is made in one go
+_DELETED = "the session was deleted while it was exported: its later entries are missing"
 _encode = msgspec.json.encode
 
 
@@ -58,7 +61,15 @@ def _document(conn: sqlite3.Connection, session: Session, mask: Mask | None) -> 
             yield separator
             yield from _any(conn, entry, mask, batch)
             separator = b",\n"
-    yield b"]}}\n"
+    yield b"]" + _end(conn, session.id) + b"}}\n"
+
+
+def _end(conn: sqlite3.Connection, session_id: str) -> bytes:
+    try:
+        sessions.get(conn, session_id)
+    except NotFound:
+        return b',"comment":' + _encode(_DELETED)
+    return b""
 
 
 def _any(

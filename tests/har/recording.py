@@ -206,6 +206,12 @@ class Recording:
         """Delete an entry, and sweep what was its own."""
         with database.write(self._db):
             traffic.delete(self._db, entry_id)
+
+    def delete_session(self) -> None:
+        with database.write(self._db):
+            sessions.delete(self._db, self._session_id)
+        while sessions.sweep(self._db):
+            pass
         self.ingest()
 
 

@@ -274,6 +274,20 @@ def test_no_snapshot_is_open_while_a_client_reads(recording):
     assert not any(recording.conn.in_transaction for _ in recording.pieces())
 
 
+def test_a_session_that_is_deleted_meanwhile(recording):
+    first, *others = [recording.http(chunks=[(1, b"x" * 10_000)]) for _ in range(100)]
+    recording.ingest()
+    pieces = recording.pieces()
+    begun = next(pieces)
+    recording.delete_session()
+
+    log = json.loads(begun + b"".join(pieces))["log"]
+
+    assert log["entries"][0]["_id"] == first
+    assert len(log["entries"]) < 1 + len(others)
+    assert "was deleted" in log["comment"]
+
+
 # --- memory --------------------------------------------------------------------------------------
 
 
