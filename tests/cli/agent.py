@@ -1,12 +1,17 @@
 """A tiny agent: what the tests of `run` start. Its first argument says what it does."""
 
 import os
+import select
 import signal
 import sys
 import time
 import urllib.request
 
 URL = "https://api.anthropic.com/v1/models"
+
+# Python sees a signal only between two steps: one that comes just before a long wait is seen
+# behind it.
+LOOK_S = 0.1
 
 
 def fetch(url=URL):
@@ -48,11 +53,14 @@ def wait_for_signals(*names):
         signal.signal(signal.Signals[name], told)
     print("ready", os.getpid(), flush=True)
     while True:
-        time.sleep(60)
+        time.sleep(LOOK_S)
 
 
 def wait():
+    """Until stdin ends, or a signal comes."""
     print("ready", os.getpid(), flush=True)
+    while not select.select([sys.stdin], [], [], LOOK_S)[0]:
+        pass
     sys.stdin.read()
 
 
