@@ -30,7 +30,7 @@ from storage.errors import NotFound
 from storage.records import Cut, Entry, Gap, Session
 
 _GATHERED_BYTES = 1 << 18
-_AT_ONCE_BYTES = 1 << 18  # bodies of an entry that is made in one go
+_SMALL_BYTES = 1 << 18  # bodies of an entry that is made inside of one snapshot
 _DELETED = "the session was deleted while it was exported: its later entries are missing"
 _encode = msgspec.json.encode
 
@@ -97,7 +97,7 @@ def _is_small(entry: Entry) -> bool:
     """Whether it takes little memory, however its bodies are coded."""
     heads = (*entry.request_headers, *(entry.response_headers or ()))
     is_coded = any(name.lower() == b"content-encoding" for name, _ in heads)
-    return not is_coded and entry.request_bytes + entry.response_bytes <= _AT_ONCE_BYTES
+    return not is_coded and entry.request_bytes + entry.response_bytes <= _SMALL_BYTES
 
 
 def _entry(captured: Captured) -> Iterator[bytes]:
