@@ -206,13 +206,14 @@ class Recording:
         """Delete an entry, and sweep what was its own."""
         with database.write(self._db):
             traffic.delete(self._db, entry_id)
+        self.ingest()
 
     def delete_session(self) -> None:
+        """Delete it all, and sweep it."""
         with database.write(self._db):
             sessions.delete(self._db, self._session_id)
         while sessions.sweep(self._db):
             pass
-        self.ingest()
 
 
 class _Log:
