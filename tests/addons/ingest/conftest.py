@@ -5,7 +5,7 @@ import os
 import pytest
 
 from addons.ingest import Ingest
-from storage import database
+from storage import database, sessions
 from storage.datadir import DataDir
 from tests.storage.empty import with_database
 
@@ -21,6 +21,12 @@ def datadir(tmp_path):
 def db(datadir):
     with database.create(with_database(datadir).database) as db:
         yield db
+
+
+@pytest.fixture
+def session(db):
+    """The id of one that records."""
+    return sessions.create(db, name="mine", is_recording=True, now_ms=1).id
 
 
 @pytest.fixture

@@ -9,11 +9,6 @@ from tests.addons.ingest.spooling import Log
 CANARY = b"canary-7c1f"
 
 
-@pytest.fixture
-def session(db):
-    return sessions.create(db, name="mine", is_recording=True, now_ms=1).id
-
-
 @pytest.fixture(params=["same server", "server restarted"])
 def again(request, datadir, ingest):
     """Ingest after the deletion: by the same object, or by a new one with no memory."""

@@ -38,11 +38,6 @@ def log(datadir):
     return Log(datadir)
 
 
-@pytest.fixture
-def session(db):
-    return sessions.create(db, name="mine", is_recording=True, now_ms=1).id
-
-
 # --- what becomes of an entry --------------------------------------------------------------------
 
 
@@ -298,48 +293,6 @@ def test_a_name_that_is_used_again_at_once_is_gone_on_with(db, datadir, session,
 
 def entry_record(entry, data):
     return spool.pack_chunk(entry.raw, entry.number, "response-chunk", 0, len(data), data)
-
-
-def test_full_segments_go_as_soon_as_they_are_committed(db, datadir, session, ingest):
-    log = Log(datadir, segment_bytes=1000)
-    entry = log.entry(session, kind="websocket")
-    for number in range(200):
-        entry.message(b"%d" % number * 20)
-    log.append()
-    assert len(spool.segments(log.folder)) > 10
-    ingest()
-    assert len(spool.segments(log.folder)) == 1
-    assert len(traffic.frames(db.conn, entry.id)) == 200
-    log.end()
-
-
-def test_no_segment_goes_before_its_records_are_durable(db, datadir, session, ingest):
-    log = Log(datadir, segment_bytes=1000)
-    entry = log.entry(session, kind="websocket")
-    for number in range(100):
-        entry.message(b"%d" % number * 20)
-    log.append()
-    segments = [len(spool.segments(log.folder))]
-    level, levels = "full", ["full"]  # of `pragma synchronous`: now, and at each commit
-
-    def watch(statement):
-        nonlocal level
-        segments.append(len(spool.segments(log.folder)))
-        if segments[-1] < segments[-2]:
-            assert levels[-1] == "full"
-        if statement.startswith("pragma synchronous ="):
-            level = statement.rpartition(" ")[2]
-        elif statement == "commit":
-            levels.append(level)
-
-    db.conn.set_trace_callback(watch)
-    ingest()
-    log.end()
-    ingest()
-    db.conn.set_trace_callback(None)
-
-    assert not log.folder.exists()
-    assert {"full", "normal"} == set(levels)
 
 
 def test_only_open_entries_are_in_memory(db, datadir, log, session, ingest):

@@ -1,0 +1,51 @@
+"""Segments of the spool go when their records are in the tables, and not before."""
+
+from storage import spool, traffic
+from tests.addons.ingest.spooling import Log
+
+
+def spooled(datadir, session, messages):
+    """The log of a socket with so many messages, in segments of some of them; and its entry."""
+    log = Log(datadir, segment_bytes=1000)
+    entry = log.entry(session, kind="websocket")
+    for number in range(messages):
+        entry.message(b"%d" % number * 20)
+    log.append()
+    assert len(spool.segments(log.folder)) > 10
+    return log, entry
+
+
+def test_full_segments_go_as_soon_as_they_are_committed(db, datadir, session, ingest):
+    log, entry = spooled(datadir, session, 200)
+    ingest()
+    assert len(spool.segments(log.folder)) == 1
+    assert len(traffic.frames(db.conn, entry.id)) == 200
+    log.end()
+
+
+def test_no_segment_goes_before_its_records_are_durable(db, datadir, session, ingest):
+    log, entry = spooled(datadir, session, 100)
+    level, levels = "full", ["full"]  # of `pragma synchronous`: now, and at each commit
+    left = len(spool.segments(log.folder))
+    removed_behind = []  # the levels of the commits before segments went
+
+    def watch(statement):  # what it raises nobody sees
+        nonlocal level, left
+        before, left = left, len(spool.segments(log.folder))
+        if left < before:
+            removed_behind.append(levels[-1])
+        if statement.startswith("pragma synchronous ="):
+            level = statement.rpartition(" ")[2]
+        elif statement == "commit":
+            levels.append(level)
+
+    db.conn.set_trace_callback(watch)
+    ingest()
+    log.end()
+    ingest()
+    db.conn.set_trace_callback(None)
+
+    assert not log.folder.exists()
+    assert {"full", "normal"} == set(levels)
+    assert set(removed_behind) == {"full"}
+    assert len(traffic.frames(db.conn, entry.id)) == 100
