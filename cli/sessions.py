@@ -87,6 +87,7 @@ def _figures(found: "Session") -> dict[str, str]:
     return {
         "Conversations": f"{found.conversation_count:,}",
         "Model calls": f"{found.turn_count:,}",
+        "Errors": f"{found.error_count:,}",
         "Tool calls": f"{found.tool_call_count:,}",
         "Tokens": f"{units.short(found.input_tokens)} in, {units.short(found.output_tokens)} out",
         "Cost": units.cost(found.cost_usd, unpriced=found.unpriced_turns),

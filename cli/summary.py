@@ -43,7 +43,7 @@ def end(start: Start, command: str, *, is_base_url: bool) -> str:
         return f"wirescribe: what was recorded will be in {start.session.name!r}; {error}"
     entries = session.traffic_count - start.session.traffic_count
     size = units.size(session.total_bytes - start.session.total_bytes)
-    told = [units.count(entries, "entry", "entries"), size, *_understood(session, start.session)]
+    told = [units.count(entries, "entry", "entries"), size, *understood(session, start.session)]
     what = "conversations" if session.turn_count else "traffic"
     there = hints.data_dir(start.datadir)
     look = f"wirescribe {what} list{there} --session {hints.prefix(session.id)}"
@@ -57,12 +57,14 @@ def end(start: Start, command: str, *, is_base_url: bool) -> str:
     return line
 
 
-def _understood(session: "Session", before: "Session") -> list[str]:
+def understood(session: "Session", before: "Session") -> list[str]:
     """What the model calls of this run came to; nothing where there was none."""
     turns = session.turn_count - before.turn_count
     if turns <= 0:
         return []
-    told = [units.count(turns, "model call", "model calls")]
+    told = [units.count(turns, "model call", "model calls") + _failed(session, before, turns)]
+    if session.error_count - before.error_count >= turns and not _moved(session, before):
+        return told  # nobody said what they cost, so no zero
     if session.input_tokens is not None and session.output_tokens is not None:
         asked = session.input_tokens - (before.input_tokens or 0)
         answered = session.output_tokens - (before.output_tokens or 0)
@@ -71,6 +73,24 @@ def _understood(session: "Session", before: "Session") -> list[str]:
         cost = session.cost_usd - (before.cost_usd or 0.0)
         told.append(units.cost(cost, unpriced=session.unpriced_turns - before.unpriced_turns))
     return told
+
+
+def _failed(session: "Session", before: "Session", turns: int) -> str:
+    failed = session.error_count - before.error_count
+    if failed <= 0:
+        return ""
+    return (
+        " (failed)" if turns == 1 else " (all failed)" if failed >= turns else f" ({failed} failed)"
+    )
+
+
+def _moved(session: "Session", before: "Session") -> bool:
+    """Whether the sums tell more than before."""
+    return (session.input_tokens, session.output_tokens, session.cost_usd) != (
+        before.input_tokens,
+        before.output_tokens,
+        before.cost_usd,
+    )
 
 
 def _settled(server: "HttpClient", before: "Session") -> "Session":

@@ -239,6 +239,7 @@ def _shape(session: records.Session, understood: Understanding | None) -> Sessio
         model=known.model,
         conversation_count=known.conversations,
         turn_count=known.figures.turns,
+        error_count=known.figures.errors,
         tool_call_count=known.figures.tool_calls,
         input_tokens=known.figures.input_tokens,
         output_tokens=known.figures.output_tokens,

@@ -46,6 +46,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     model: str | None = None
     conversation_count: int = 0
     turn_count: int = 0
+    error_count: int = 0  # turns that failed or were cut off
     tool_call_count: int = 0
     input_tokens: int | None = 0
     output_tokens: int | None = 0
