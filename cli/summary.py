@@ -44,7 +44,7 @@ def end(start: Start, command: str, *, is_base_url: bool) -> str:
     entries = session.traffic_count - start.session.traffic_count
     size = units.size(session.total_bytes - start.session.total_bytes)
     told = [units.count(entries, "entry", "entries"), size, *understood(session, start.session)]
-    what = "conversations" if session.turn_count else "traffic"
+    what = "conversations" if session.conversation_count else "traffic"
     there = hints.data_dir(start.datadir)
     look = f"wirescribe {what} list{there} --session {hints.prefix(session.id)}"
     line = f"wirescribe: {session.name}: {', '.join(told)}; {look}"
