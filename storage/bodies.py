@@ -115,7 +115,7 @@ def _store(
     gathered = memory.gathered
     assert gathered is not None
     found = matching.match(db, memory, rest)
-    gathered.add(found.fresh, found.keys)
+    gathered.add(found.fresh, found.crcs)
     runs = recipes.joined([*cut, *found.runs]) if cut else found.runs
     base, depth, steps = _encode(db, memory, runs)
     gathered.count(recipes.own(steps), 1)
@@ -363,7 +363,7 @@ class Growing:
             found = matching.match(db, memory, data)
             found.leave_last()
             assert memory.gathered is not None
-            memory.gathered.add(found.fresh, found.keys)
+            memory.gathered.add(found.fresh, found.crcs)
             memory.gathered.count(found.runs, 1)
         pieces.add_runs(db, self.entry_id, self.part, self._next, found.runs, found.last_at)
         self._next += 1

@@ -2,11 +2,10 @@
 What one transaction stores of new chunks, kept in memory until its end.
 
 Then they are written as one pack instead of one for each body, and each pack in which uses changed
-is written once. Chunks that are in no table yet are found here by their numbers and keys.
+is written once. Chunks that are in no table yet are found here by their numbers.
 """
 
 import contextlib
-import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,7 +13,7 @@ from sqlite_utils import Database
 
 from storage import database, matching, packing, packs
 from storage.errors import StoreError
-from storage.matching import Memory
+from storage.matching import Keys, Memory
 from storage.packs import Pack
 from storage.recipes import Run
 
@@ -75,10 +74,10 @@ def _begin(db: Database, memory: Memory) -> None:
         "select next_number, stamp, is_moving from numbering"
     ).fetchone()
     if memory.stamp != stamp:
-        memory.clear()  # something was rolled back
+        memory.recall(db)  # a new process, or something was rolled back
         memory.stamp = stamp
     memory.reader, memory.near = packs.Reader(db.conn, memory.cache), matching.Near()
-    memory.gathered = Gathered(db, number, is_moving=bool(is_moving))
+    memory.gathered = Gathered(db, memory.keys, number, is_moving=bool(is_moving))
 
 
 def _write(db: Database, memory: Memory) -> None:
@@ -98,14 +97,14 @@ def _write(db: Database, memory: Memory) -> None:
 class Gathered:
     """New chunks, numbered from `first` on, and uses that changed."""
 
-    def __init__(self, db: Database, first: int, *, is_moving: bool) -> None:
+    def __init__(self, db: Database, keys: Keys, first: int, *, is_moving: bool) -> None:
         self.first = first
         self.next_number = first
         self.size_bytes = 0
         self.is_changed = False
         self.is_moving = is_moving  # the first store has bodies
-        self.keys: dict[int, int] = {}  # of the new chunks, to their numbers
         self._db = db
+        self._keys = keys
         self._added: list[Pack] = []  # what came together
         self._firsts: list[int] = []
         self._sizes: list[int] = []
@@ -113,20 +112,20 @@ class Gathered:
         self._uses: list[int] = []
         self._counter = packing.Counter(db)
 
-    def add(self, chunks: Sequence[bytes], keys: dict[int, int]) -> None:
+    def add(self, chunks: Sequence[bytes], crcs: Sequence[int]) -> None:
         """Take new chunks under the next numbers; nobody uses them yet."""
         if not chunks:
             return
-        sizes, crcs = list(map(len, chunks)), list(map(zlib.crc32, chunks))
+        sizes = list(map(len, chunks))
         pack = Pack(self.next_number, 0, sizes, crcs, b"".join(chunks))
         self._added.append(pack)
         self._firsts.append(self.next_number)
         self._sizes += sizes
         self._crcs += crcs
         self._uses += [0] * len(chunks)
+        self._keys.add(crcs, self.next_number)
         self.next_number += len(chunks)
         self.size_bytes += len(pack.plain)
-        self.keys |= keys
 
     def find(self, number: int) -> tuple[Pack, int]:
         """Where one of the new chunks is, and its index there."""
@@ -148,15 +147,10 @@ class Gathered:
         self._counter.write()
         if not self._added:
             return []
-        made = [packing.add(self._db, *part) for part in self._parts()]
-        self._db.conn.executemany(
-            # What has the key already is not the same bytes: it is damaged, as a rule.
-            """
-            insert into chunks (key, number) values (?, ?)
-            on conflict (key) do update set number = excluded.number
-            """,
-            self.keys.items(),
-        )
+        made: list[Pack | None] = []
+        for pack, uses in self._parts():
+            packing.add_landmarks(self._db, pack)
+            made.append(packing.add(self._db, pack, uses))
         return [pack for pack in made if pack is not None]
 
     def _parts(self) -> Iterator[tuple[Pack, list[int]]]:

@@ -3,12 +3,18 @@ Which chunks of new bytes are stored already.
 
 Agents send again what they sent before, so behind a known chunk most likely come those that
 followed it the last time: that is a comparison of bytes, and nothing is hashed or cut. Only where
-it fails the bytes are cut by their content, and each chunk is looked for by its key.
+it fails the bytes are cut by their content, and each chunk is looked for by its CRC-32 among those
+that are recent.
 
-What is in memory are hints: what they lead to is compared byte for byte.
+Of what is older only some chunks can be found, landmarks (`packing.is_landmark`), by a key on the
+disk. Around one of them most likely lie those that lay there the last time, so what was taken for
+new before it is compared with these.
+
+All that are hints: what they lead to is compared byte for byte.
 """
 
 import weakref
+import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +33,8 @@ if TYPE_CHECKING:
 
 _RECENT_CHUNKS = 200_000  # in the recipes of the recent bodies together
 _LONGEST = 16_384  # chunks; longer bodies are not remembered
-_KEYS = 200_000
+_KEYS = 160_000  # chunks that are found by their CRC-32
+_RECALLED = 80_000  # of these, in a new process: it takes some 10 ms
 _CACHED_BYTES = 16 << 20
 _NEAR_BYTES = 8 << 20
 
@@ -39,7 +46,7 @@ class Matched(msgspec.Struct):
 
     first: int
     fresh: list[bytes] = []
-    keys: dict[int, int] = {}  # of the new ones, to their numbers
+    crcs: list[int] = []  # of the new ones
     runs: list[Run] = []
     last_at: int = 0  # where the last chunk begins
 
@@ -53,7 +60,7 @@ class Matched(msgspec.Struct):
         # With nothing fresh it may be the newest chunk of all, which was stored before.
         if self.fresh and number == self.first + len(self.fresh) - 1 and not is_used:
             self.fresh.pop()
-            self.keys.popitem()
+            self.crcs.pop()
 
 
 class Near:
@@ -82,6 +89,28 @@ class Near:
         self._packs.insert(index, pack)
 
 
+class Keys:
+    """Numbers of recent chunks, by their CRC-32; those not used for long are forgotten."""
+
+    def __init__(self) -> None:
+        self._newer: dict[int, int] = {}
+        self._older: dict[int, int] = {}
+
+    def find(self, crc: int) -> int | None:
+        number = self._newer.get(crc)
+        if number is None:
+            number = self._older.get(crc)
+            if number is not None:
+                self.add([crc], number)
+        return number
+
+    def add(self, crcs: Sequence[int], first: int) -> None:
+        """Of chunks that are numbered from `first` on."""
+        if len(self._newer) + len(crcs) > _KEYS // 2:
+            self._older, self._newer = self._newer, {}
+        self._newer.update(zip(crcs, range(first, first + len(crcs)), strict=True))
+
+
 class Memory:
     """What the writer of one database remembers between bodies."""
 
@@ -94,12 +123,18 @@ class Memory:
         self.reader: packs.Reader | None = None  # the same
         self.near = Near()  # the same
         self.cache = packs.Cache(_CACHED_BYTES)
-        self.keys: dict[int, int] = {}
+        self.keys = Keys()
         self.recent: OrderedDict[int, list[Run]] = OrderedDict()  # by id of body
         self.depths: dict[int, int] = {}  # of the same
         self._sorted: dict[int, list[tuple[int, int]]] = {}  # of some of these, see `_place`
         self._owners: dict[int, int] = {}  # number of a chunk -> id of the newest body with it
         self._chunks = 0
+
+    def recall(self, db: Database) -> None:
+        """Begin with the newest chunks of what is stored."""
+        self.clear()
+        for first, crcs in packing.recent(db, _RECALLED):
+            self.keys.add(crcs, first)
 
     def remember(self, body_id: int, runs: list[Run], depth: int) -> None:
         count = sum(count for _, count in runs)
@@ -132,11 +167,11 @@ class Memory:
                 votes[owner] = votes.get(owner, 0) + 1
         return max(votes, key=votes.__getitem__) if votes else None
 
-    def following(self, number: int) -> list[Run]:
-        """What came behind this chunk the last time."""
+    def following(self, number: int) -> list[Run] | None:
+        """What came behind this chunk the last time; None if it is in no recent body."""
         body_id = self._owners.get(number)
         if body_id is None:
-            return []
+            return None
         runs = self.recent[body_id]
         index = self._place(body_id, number)
         first, count = runs[index]
@@ -177,41 +212,46 @@ class _Match:
     def __init__(self, db: Database, known: Memory, data: bytes) -> None:
         assert known.gathered is not None
         assert known.reader is not None
-        self._cursor = db.conn.cursor()
+        self._db = db
         self._known = known
         self._data = data
         self._gathered = known.gathered
         self._reader = known.reader
         self._cutter = Cutter(data)
         self._found = Matched(first=known.gathered.next_number)
+        self._numbers: dict[int, int] = {}  # of the new chunks, by their CRC-32
+        self._settled = 0  # how many of these are used more than once, or come before such a one
 
     def run(self) -> Matched:
         at, data, found, end_of = 0, self._data, self._found, self._cutter.end
         while at < len(data):
             end = end_of(at)
             chunk = data[at:end]
-            key = packing.key(chunk)
-            number = self._stored(key, chunk)
+            crc = zlib.crc32(chunk)
+            number = self._stored(crc, chunk)
             if number is None:
-                number = self._new(key, chunk)
+                number = self._new(crc, chunk)
+            elif number < found.first and len(found.fresh) > self._settled:
+                self._follow_back(number)
             recipes.append(found.runs, number, 1)
             found.last_at = at
             # What is new here was followed by nothing yet.
             at = self._follow(number, end) if number < found.first else end
         return found
 
-    def _stored(self, key: int, chunk: bytes) -> int | None:
-        number = self._found.keys.get(key)
+    def _stored(self, crc: int, chunk: bytes) -> int | None:
+        number = self._numbers.get(crc)
         if number is not None:
-            return number if self._found.fresh[number - self._found.first] == chunk else None
-        number = self._gathered.keys.get(key) or self._known.keys.get(key)
-        if number is None:
-            self._cursor.execute("select number from chunks where key = ?", (key,))
-            row = self._cursor.fetchone()
-            if row is None:
+            if self._found.fresh[number - self._found.first] != chunk:
                 return None
-            number = self._remember(key, row[0])
-        return number if self._holds(number, chunk) else None
+            self._settled = len(self._found.fresh)
+            return number
+        number = self._known.keys.find(crc)
+        if number is None and packing.is_landmark(crc):
+            number = packing.landmark(self._db, chunk)
+            if number is not None:
+                self._known.keys.add([crc], number)
+        return number if number is not None and self._holds(number, chunk) else None
 
     def _holds(self, number: int, chunk: bytes) -> bool:
         pack = self._pack(number)
@@ -233,25 +273,40 @@ class _Match:
             near.add(pack)
         return pack
 
-    def _new(self, key: int, chunk: bytes) -> int:
-        number = self._found.first + len(self._found.fresh)
-        self._found.fresh.append(chunk)
-        self._found.keys[key] = number
-        self._known.keys.pop(key, None)
+    def _new(self, crc: int, chunk: bytes) -> int:
+        found = self._found
+        number = found.first + len(found.fresh)
+        found.fresh.append(chunk)
+        found.crcs.append(crc)
+        self._numbers[crc] = number
         return number
 
-    def _remember(self, key: int, number: int) -> int:
-        if len(self._known.keys) >= _KEYS:
-            self._known.keys.clear()
-        self._known.keys[key] = number
-        return number
+    def _follow_back(self, number: int) -> None:
+        """Take the chunks that lie before this one, instead of new ones with the same bytes."""
+        found = self._found
+        stop = number
+        while len(found.fresh) > self._settled:
+            start, count = found.runs[-1]
+            newest = found.first + len(found.fresh) - 1
+            if start + count - 1 != newest or not self._holds(number - 1, found.fresh[-1]):
+                break
+            number -= 1
+            found.runs[-1:] = [(start, count - 1)] if count > 1 else []
+            found.fresh.pop()
+            crc = found.crcs.pop()
+            self._numbers.pop(crc, None)
+            self._known.keys.add([crc], number)
+        recipes.append(found.runs, number, stop - number)
 
     def _follow(self, number: int, at: int) -> int:
         """Take the chunks that follow as they did before; returns where that ends."""
         data, runs = self._data, self._found.runs
         pack: packs.Pack | None = None
         begins = ends = 0  # numbers of its chunks
-        for first, count in self._known.following(number):
+        following = self._known.following(number)
+        if following is None:
+            return self._follow_numbers(number, at)
+        for first, count in following:
             while count:
                 if at >= len(data):
                     return at
@@ -271,6 +326,13 @@ class _Match:
                 at += end - start
                 first, count = stop, count - (stop - first)
         return at
+
+    def _follow_numbers(self, number: int, at: int) -> int:
+        """As `_follow`, those that were new together with this one, in its pack."""
+        pack = self._pack(number)
+        if pack is None:
+            return at
+        return self._follow_chunks(pack, number + 1 - pack.first, pack.count, at)
 
     def _follow_chunks(self, pack: packs.Pack, low: int, high: int, at: int) -> int:
         """As `_follow`, up to the first chunk of these that is another one here."""

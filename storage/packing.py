@@ -6,6 +6,7 @@ background joins those into well-compressed ones of 512 KB (stage 2). Each of th
 transaction: after a crash the old packs are there, or the new one.
 """
 
+import contextlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -21,6 +22,7 @@ _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
 _LEVELS = (3, 3, 12, 12)  # of zstd, by stage: what ingest waits for is quick
 
 _POOL_BYTES = 64 << 10
+_LANDMARK_MASK = 3  # these bits of the CRC-32 are zero, so one chunk in four is one
 _VACUUM_PAGES = 256  # given back with each pack
 _COUNTED_PACKS = 64  # in memory at once
 _SHORT_BYTES = PACK_BYTES // 2  # a repacked pack that is joined with what comes behind it
@@ -28,8 +30,45 @@ _MOST_NUMBERS = 4096  # that a joined pack spans: what is gone counts too
 
 
 def key(chunk: bytes) -> int:
-    """What chunks are looked for by: short, for it is only a hint. Who finds one compares bytes."""
+    """What landmarks are looked for by: short, for it is a hint. Who finds one compares bytes."""
     return int.from_bytes(sha256(chunk).digest()[:5])
+
+
+def is_landmark(crc: int) -> bool:
+    """Whether a chunk with this CRC-32 can be found by its key. Older stores have keys of all."""
+    return not crc & _LANDMARK_MASK
+
+
+def landmark(db: Database, chunk: bytes) -> int | None:
+    """The number that its key leads to."""
+    row = db.conn.execute("select number from chunks where key = ?", [key(chunk)]).fetchone()
+    number: int | None = row[0] if row else None
+    return number
+
+
+def add_landmarks(db: Database, pack: Pack) -> None:
+    """Keys of those among new chunks."""
+    crcs = enumerate(pack.crcs)
+    db.conn.executemany(
+        # What has the key already is not the same bytes: it is damaged, as a rule.
+        """
+        insert into chunks (key, number) values (?, ?)
+        on conflict (key) do update set number = excluded.number
+        """,
+        [(key(pack.chunk(index)), pack.first + index) for index, crc in crcs if is_landmark(crc)],
+    )
+
+
+def recent(db: Database, chunks: int) -> Iterator[tuple[int, Sequence[int]]]:
+    """First number and CRC-32s of the packs of the newest chunks, oldest first."""
+    found: list[tuple[int, Sequence[int]]] = []
+    for first, sizes in db.conn.execute("select first, sizes from packs order by first desc"):
+        if chunks <= 0:
+            break
+        with contextlib.suppress(StoreError):
+            found.append((first, packed.read_directory(sizes, first)[1]))
+            chunks -= len(found[-1][1])
+    return reversed(found)
 
 
 def add(db: Database, pack: Pack, uses: Sequence[int]) -> Pack | None:

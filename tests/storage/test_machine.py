@@ -228,6 +228,13 @@ class Bodies(RuleBasedStateMachine):
         packs.forget_all()
 
     @rule()
+    def forget_keys(self):
+        """As if so much had come since that only landmarks are found."""
+        memory = bodies.matching.memory(self.db)
+        memory.clear()
+        (memory.stamp,) = self.db.execute("select stamp from numbering").fetchone()
+
+    @rule()
     def kill(self):
         """What is in the files at this moment goes on, and what was in memory is gone."""
         before = self._path()
