@@ -74,7 +74,9 @@ _SELECT = f"""
     select {entries.COLUMNS}, {_sealed("b1")}, {_sealed("b2")}, c.count, c.run,
         exists (select 1 from cuts where entry_id = e.id),
         exists (select 1 from gaps where entry_id = e.id)
-    {entries.FROM}
+    from entries e
+        left join bodies b1 on b1.digest = e.request_digest
+        left join bodies b2 on b2.digest = e.response_digest
         left join clocks c on c.entry_id = e.id and c.side = 'response' and c.first = 0
     where e.session_id = ? and e.id > ? order by e.id limit {_MOST_ENTRIES}
 """

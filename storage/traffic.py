@@ -107,12 +107,9 @@ def page(
 
 def _total(conn: sqlite3.Connection, given: dict[str, object], conditions: list[str]) -> int:
     if given.keys() <= {"session_id"}:
+        one = "where id = :session_id" if given else ""
         row = conn.execute(
-            """
-            select coalesce(sum(traffic_count), 0) from sessions
-            where :session_id is null or id = :session_id
-            """,
-            {"session_id": None, **given},
+            f"select coalesce(sum(traffic_count), 0) from sessions {one}", given
         ).fetchone()
     else:
         row = conn.execute(

@@ -86,7 +86,10 @@ class Fold:
         cls, db: Database, rows: raw.Rows, entry_id: str, opened: EntryOpened, session: str
     ) -> "Fold":
         """The fold of a new entry in its session."""
-        progress = Progress(session=session, started_ns=opened.started_ns, marks=opened.marks)
+        progress = Progress(
+            session=session, started_ns=opened.started_ns, marks=opened.marks,
+            is_import=opened.way == "import",
+        )  # fmt: skip
         progress.request.coding = _coding(opened.headers)
         rows.traffic(session, entries=1, size_bytes=0, at_ns=opened.started_ns)
         return cls(db, rows, entry_id, progress, opened)
@@ -254,6 +257,10 @@ class Fold:
             (progress.request, closed.request_bytes), (progress.response, closed.response_bytes),
         ):  # fmt: skip
             self._crossed(flow, size_bytes - flow.size_bytes, progress.offset_ns)
+            is_whole = progress.is_import or flow.stored_bytes in (None, flow.size_bytes)
+            if not is_whole and not progress.broken:
+                # storage.entries counts on it that all of what is complete is stored.
+                self._gap(Gap(reason="bytes_missing"))
         if progress.broken and closed.outcome == "complete":
             self._closed = msgspec.structs.replace(closed, outcome="gap")
         progress.timing = _connected(progress.timing, closed.connection, offset_ns)
@@ -296,14 +303,13 @@ class Fold:
         """Make bodies of what came in this direction."""
         flow = self._flow(side)
         flow.ended = True
-        flow.digest = self._finished(_RAW[side])
+        body = self._parts.finish(_RAW[side])
+        if body:
+            flow.digest, flow.stored_bytes = body.digest, body.size_bytes
         if flow.digest and flow.coded_until and self._parts.has(_DECODED[side]):
             self._parts.rejoin(_DECODED[side], flow.digest, flow.coding, flow.coded_until)
-        flow.decoded = self._finished(_DECODED[side])
-
-    def _finished(self, part: bodies.Part) -> bytes | None:
-        body = self._parts.finish(part)
-        return body.digest if body else None
+        text = self._parts.finish(_DECODED[side])
+        flow.decoded = text.digest if text else None
 
     def _end_message(self, side: Side, offset_ns: int) -> None:
         flow = self._flow(side)

@@ -9,7 +9,7 @@ from storage.blocks import BLOCK_BYTES
 from storage.errors import Conflict, NotFound
 from storage.records import Cut, Gap, Timing
 from storage.traffic import Query
-from tests.storage import recording
+from tests.storage import plans, recording
 
 
 @pytest.fixture
@@ -28,7 +28,32 @@ def pages(conn, query, **options):
         after = page.next
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"outcome": "gap"}, {"outcome": None}, {"way": "import"}],
+    ids=["gap", "open", "import"],
+)
+def test_of_what_may_not_be_whole_the_stored_size_is_told(db, session, changes):
+    entry_id = recording.entry(
+        db, session.id, request=b"abc", response=b"de", request_bytes=5, response_bytes=7, **changes
+    )
+    found = traffic.get(db.conn, entry_id)
+
+    assert (found.request_body.size_bytes, found.response_body.size_bytes) == (3, 2)
+
+
 class TestPage:
+    def test_totals_are_those_of_the_session_and_of_all(self, db, session):
+        made = [recording.entry(db, session.id) for _ in range(2)]
+        recording.entry(db, recording.session(db, "two").id)
+
+        with plans.of(db) as plan:
+            page = traffic.page(db.conn, Query(session_id=session.id), limit=1)
+
+        assert ([entry.id for entry in page.entries], page.total) == (made[1:], 2)
+        assert "SCAN sessions" not in plan.text
+        assert traffic.page(db.conn, Query(), limit=1).total == 3
+
     def test_keyset_pages_cover_all_once(self, db, session):
         made = [recording.entry(db, session.id) for _ in range(7)]
 

@@ -529,6 +529,23 @@ def test_an_unknown_payload_is_put_away_whole(db, log, session, ingest):
     assert rows(db, "select payload, entry_id from quarantine") == [(b"\x91\x01", None)]
 
 
+@pytest.mark.parametrize("is_resumed", [False, True], ids=["at-once", "resumed"])
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_less_stored_than_crossed_is_a_gap(db, datadir, log, session, ingest, side, is_resumed):
+    entry = log.entry(session).response().chunk(side, b"abc").end(side, 3)
+    if is_resumed:
+        log.append()
+        ingest()
+    entry.close(**{f"{side}_bytes": 5})
+    log.end()
+    ingest(Ingest(datadir))
+
+    found = traffic.get(db.conn, entry.id)
+    stored = found.request_body if side == "request" else found.response_body
+    assert (found.outcome, stored.size_bytes) == ("gap", 3)
+    assert [reason for _, reason, *_ in gaps(db)] == ["bytes_missing"]
+
+
 def test_damaged_pieces_are_a_gap_and_the_entry_goes_on(db, datadir, log, session, ingest):
     entry = log.entry(session).response().chunk("response", b"z" * 300_000)
     log.append()

@@ -115,7 +115,7 @@ def test_url(client, store, session, opened, url, protocol):
 
 
 def test_less_stored_than_crossed_shows(client, store, session):
-    made = records.entry(store, session.id, request=b"abc", crossed=5)
+    made = records.entry(store, session.id, request=b"abc", crossed=5, outcome="gap")
 
     assert client.get(f"/api/traffic/{made}").json()["isTruncated"] is True
 
