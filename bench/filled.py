@@ -139,11 +139,13 @@ class _Copier:
         found = self._conn.execute("select id from sessions order by id").fetchall()
         self._days = [_Template(self._conn, session_id) for (session_id,) in found]
         (self._number,) = self._conn.execute("select max(number) from messages").fetchone()
+        (self._turns,) = self._conn.execute("select max(number) from turns").fetchone()
         self._conn.execute("begin")
 
     def copy(self, number: int) -> None:
         template = self._days[number % SESSIONS_A_DAY]
-        for name, columns, found in template.moved(number, self._number, number in self._rare):
+        copied = template.moved(number, self._number, self._turns, number in self._rare)
+        for name, columns, found in copied:
             self._conn.executemany(
                 f"insert into {name} ({', '.join(columns)}) "
                 f"values ({', '.join('?' * len(columns))})",
@@ -151,6 +153,8 @@ class _Copier:
             )
             if name == "search":
                 self._number += len(found)
+            if name == "messages":
+                self._turns += TURNS  # one for each entry
         self._conn.executemany(
             "insert or ignore into chunks (key, number) values (?, 1)", _keys(number)
         )
@@ -183,6 +187,8 @@ class _Template:
             *self._column("messages", "id"),
             *self._column("tool_calls", "id"),
         ]
+        numbers = self._column("turns", "number")
+        self._turns = {one: place for place, one in enumerate(numbers, 1)}
         self._digests = self._column("bodies", "digest")
         self._conversations = self._column("conversations", "id")
         self._session = session_id
@@ -193,13 +199,17 @@ class _Template:
         self._texts = [packing.words(parts) for parts in self._parts]
 
     def moved(
-        self, number: int, rowid: int, is_rare: bool
+        self, number: int, rowid: int, turns: int, is_rare: bool
     ) -> Iterator[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
-        """Table, columns and rows of a copy; its messages are numbered from behind `rowid`."""
+        """
+        Table, columns and rows of a copy.
+
+        Its messages are numbered from behind `rowid`, its turns from behind `turns`.
+        """
         days = number // SESSIONS_A_DAY
         named = self._names(number, days)
         for name, (columns, found) in self._rows.items():
-            steps = [_step(name, column, days, rowid) for column in columns]
+            steps = [self._step(name, column, days, rowid, turns) for column in columns]
             rows = [
                 tuple(
                     step(value, place) if step else named.get(value, value)
@@ -216,6 +226,12 @@ class _Template:
                 yield "search", ("rowid", "text"), indexed
             else:
                 yield name, columns, rows
+
+    def _step(self, name: str, column: str, days: int, rowid: int, turns: int) -> Any:
+        """What becomes of a column that holds no id; None: ids are looked up."""
+        if (name, column) in (("turns", "number"), ("messages", "turn")):
+            return lambda value, _: turns + self._turns[value]
+        return _step(name, column, days, rowid)
 
     def _names(self, number: int, days: int) -> dict[Any, Any]:
         named: dict[Any, Any] = {

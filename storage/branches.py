@@ -28,9 +28,10 @@ def of_conversation(conn: sqlite3.Connection, conversation_id: str) -> list[Bran
     """
     rows = conn.execute(
         """
-        select m.id, m.parent_id, m.turn_id, m.is_partial from messages m
+        select m.id, m.parent_id, t.id, m.is_partial
+        from messages m cross join turns t on t.number = m.turn
         where m.conversation_id = ? and m.track = 'main' and m.hangs = 0
-        order by m.turn_id, m.position, m.number
+        order by t.id, m.position, m.number
         """,
         [conversation_id],
     ).fetchall()

@@ -67,25 +67,23 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 COLUMNS = """
     m.number, m.id, m.conversation_id, m.parent_id, m.depth, m.track, m.role, m.kind, m.hangs,
-    m.is_partial, m.is_answer, m.turn_id, m.position, m.at_ns, m.provider_id, t.session_id,
+    m.is_partial, m.is_answer, t.id, m.position, m.at_ns, m.provider_id, t.session_id,
     m.preview, m.injected, m.content
 """
 _TURN, _POSITION = 11, 12
 IN_SIGHT = "t.session_id not in (select session_id from tombstones where swept = 0)"
 CONDITIONS = {
     "session_id": "t.session_id = :session_id",
-    "conversation_id": "m.conversation_id = :conversation_id",
+    "conversation_id": "t.conversation_id = :conversation_id",
     "role": "m.role = :role",
     "kind": "m.kind = :kind",
     "track": "m.track = :track",
 }
-# Messages have an index in this order within a conversation, turns within a session and of all: so
-# turns lead but where a conversation is asked for. A message is of its turn's conversation. The
-# plus: else SQLite takes a range of turns that is asked for as one of messages, for each turn.
+# Turns have indexes in this order within a session, within a conversation and of all, so they lead.
+# A message is of its turn's conversation.
 BY_TURN = """
-    turns t cross join messages m on m.conversation_id = t.conversation_id and m.turn_id = +t.id
+    turns t cross join messages m on m.conversation_id = t.conversation_id and m.turn = t.number
 """
-_BY_MESSAGE = "messages m cross join turns t on t.id = m.turn_id"
 
 
 def page(
@@ -100,19 +98,16 @@ def page(
     given = {
         name: value for name, value in msgspec.structs.asdict(query).items() if value is not None
     }
-    by_turn = query.conversation_id is None
-    turn = "t.id" if by_turn else "m.turn_id"
     sign, way = (">", "asc") if order == "oldest" else ("<", "desc")
     conditions = [IN_SIGHT, *(CONDITIONS[name] for name in given)]
     if after is not None:
         given |= {"turn": after[0], "position": after[1], "number": after[2]}
-        conditions.append(f"{turn} {sign}= :turn")
-        conditions.append(f"({turn}, m.position, m.number) {sign} (:turn, :position, :number)")
+        conditions.append(f"t.id {sign}= :turn")
+        conditions.append(f"(t.id, m.position, m.number) {sign} (:turn, :position, :number)")
     rows = conn.execute(
         f"""
-        select {COLUMNS} from {BY_TURN if by_turn else _BY_MESSAGE}
-        where {" and ".join(conditions)}
-        order by {turn} {way}, m.position {way}, m.number {way} limit :limit
+        select {COLUMNS} from {BY_TURN} where {" and ".join(conditions)}
+        order by t.id {way}, m.position {way}, m.number {way} limit :limit
         """,
         given | {"limit": limit + 1},
     ).fetchall()
@@ -143,7 +138,7 @@ def get(conn: sqlite3.Connection, message_id: str) -> Message | None:
     """None: there is no such message (any more)."""
     row = conn.execute(
         f"""
-        select {COLUMNS} from messages m join turns t on t.id = m.turn_id
+        select {COLUMNS} from messages m join turns t on t.number = m.turn
         where m.id = ? and {IN_SIGHT}
         """,
         [message_id],

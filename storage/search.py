@@ -77,7 +77,7 @@ class _Asked:
         names = [name for name, value in given.items() if value is not None]
         conditions = [messages.IN_SIGHT, *(messages.CONDITIONS[name] for name in names)]
         if after is not None:
-            conditions.append("(m.turn_id, m.position, m.number) < (:turn, :position, :number)")
+            conditions.append("(t.id, m.position, m.number) < (:turn, :position, :number)")
         turn, position, number = after or ("", 0, 0)
         self._newest = turn or "~"  # turn
         self._conn = conn
@@ -133,9 +133,9 @@ class _Asked:
         """Of those of these messages that are asked for."""
         rows: list[Place] = self._conn.execute(
             f"""
-            select m.turn_id, m.position, m.number
+            select t.id, m.position, m.number
             from json_each(:numbers) n cross join messages m on m.number = n.value
-                cross join turns t on t.id = m.turn_id
+                cross join turns t on t.number = m.turn
             where {self._where}
             """,
             self._values | {"numbers": msgspec.json.encode(numbers).decode()},
@@ -192,7 +192,7 @@ def _messages(conn: sqlite3.Connection, places: list[Place]) -> list[Message]:
         f"""
         select {messages.COLUMNS}
         from json_each(:numbers) n cross join messages m on m.number = n.value
-            cross join turns t on t.id = m.turn_id
+            cross join turns t on t.number = m.turn
         """,
         {"numbers": msgspec.json.encode([place[2] for place in places]).decode()},
     ).fetchall()

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from storage import messages
 from storage.contents import Contents
 from storage.decoded import Part, ToolCallPart, ToolKind, ToolResultPart
 from storage.errors import NotFound
@@ -102,7 +103,8 @@ _CONDITIONS = {
 }
 _ORDER = "coalesce(c.called_ns, 0), coalesce(c.part, 0), c.id"
 # Tool calls have an index in this order within a conversation and of a name, turns within a session
-# and of all. A call is of its turn's conversation. The plus: as in storage.messages.
+# and of all. A call is of its turn's conversation. The plus: else SQLite takes a range of turns
+# that is asked for as one of tool calls, for each turn.
 _BY_TURN = """
     turns t cross join tool_calls c on c.conversation_id = t.conversation_id and c.turn_id = +t.id
 """
@@ -203,10 +205,10 @@ def answered_by(conn: sqlite3.Connection, turn_id: str) -> list[ToolCall]:
     """Those whose results this turn was the first to send."""
     rows = conn.execute(
         f"""
-        {_SELECT} from tool_calls c join turns t on t.id = c.result_turn
-        where c.result_turn = ? and {_IN_SIGHT} order by {_ORDER}
+        {_SELECT} from {messages.BY_TURN} cross join tool_calls c on c.result_message = m.id
+        where t.id = :turn and c.result_turn = :turn and {_IN_SIGHT} order by {_ORDER}
         """,
-        [turn_id],
+        {"turn": turn_id},
     )
     return _of_rows(conn, rows.fetchall())
 

@@ -74,9 +74,9 @@ class Placer:
             leaf=_leaf(links, start),
             is_unjoined=is_unjoined,
         )
-        tables.put_turn(row, turns.notes_of(decoded, turn_id))
+        number = tables.put_turn(row, turns.notes_of(decoded, turn_id))
         calls = Calls(decoded.agent, identity.id, tables, (link.message for link in links))
-        put = self._put_messages(tables, decoded, row, links, track, calls)
+        put = self._put_messages(tables, decoded, row, number, links, track, calls)
         self._finish(tables, decoded, identity, row, calls, put)
         if row.answer_id is not None and not tables.answer(row.wire, row.answer_id, turn_id):
             for conversation_id in tables.going_on(row.answer_id, turn_id):
@@ -88,6 +88,7 @@ class Placer:
         tables: Tables,
         decoded: Decoded,
         turn: TurnRow,
+        turn_number: int,
         links: list[Link],
         track: str,
         calls: Calls,
@@ -116,7 +117,8 @@ class Placer:
                 at_ns=_moment(turn, link, offset),
                 before=(link.parent_id, parent) if link.parent_id and parent else None,
             )
-            row, parts = _message_row(link, seen, turn, track, decoded, source), link.message.parts
+            row = _message_row(link, seen, turn, turn_number, track, decoded, source)
+            parts = link.message.parts
             if before:
                 if _call_ids(tables.move_message(row, parts)) != _call_ids(parts):
                     # It gave its calls to a later turn.
@@ -217,7 +219,13 @@ def _moment(turn: TurnRow, link: Link, started_ns: int) -> int:
 
 
 def _message_row(
-    link: Link, seen: Seen, turn: TurnRow, track: str, decoded: Decoded, source: Source
+    link: Link,
+    seen: Seen,
+    turn: TurnRow,
+    turn_number: int,
+    track: str,
+    decoded: Decoded,
+    source: Source,
 ) -> MessageRow:
     reading, parts = link.print.reading, link.message.parts
     preview = None
@@ -235,7 +243,7 @@ def _message_row(
         hangs=link.hangs,
         is_partial=link.is_answer and not decoded.turn.is_complete,
         is_answer=link.is_answer,
-        turn_id=turn.id,
+        turn=turn_number,
         position=link.position,
         at_ns=seen.at_ns,
         provider_id=link.message.id,

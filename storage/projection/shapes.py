@@ -8,6 +8,8 @@ class Row(msgspec.Struct, kw_only=True):
 
 
 class TurnRow(Row, kw_only=True):
+    """Without `number`, which the table gives."""
+
     id: str
     session_id: str
     conversation_id: str
@@ -103,7 +105,7 @@ class MessageRow(Row, kw_only=True):
     hangs: bool
     is_partial: bool
     is_answer: bool
-    turn_id: str
+    turn: int
     position: int
     at_ns: int
     provider_id: str | None

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from storage import ddl
 
-VERSION = 5  # raised when the same bytes would give other rows
+VERSION = 6  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
@@ -40,7 +40,9 @@ _SHADOWS = {"_data": "id > 10", "_idx": "true"}
 _TABLES = (
     """
     create table {p}turns (
-        id              text primary key,  -- <entry id>.<number, five digits>
+        -- local: what messages name it by; never given twice, for messages go after their turn
+        number          integer primary key autoincrement,
+        id              text not null unique,  -- <entry id>.<number, five digits>
         session_id      text not null,
         conversation_id text not null,
         version         integer not null,  -- of the projection that made this row
@@ -153,7 +155,7 @@ _TABLES = (
                                            -- as its parent, it shows beside its parent
         is_partial      integer not null,  -- 1: of an answer that was cut off
         is_answer       integer not null,  -- 1: its turn's answer brought it; 0: its request
-        turn_id         text not null,     -- smallest that holds it
+        turn            integer not null,  -- number of the smallest that holds it
         position        integer not null,  -- in that turn's request and answer
         at_ns           integer not null,  -- Unix time at which it passed
         provider_id     text,
@@ -165,7 +167,7 @@ _TABLES = (
     ) strict
     """,
     "create unique index {g}messages_id on {p}messages (id)",
-    "create index {g}messages_order on {p}messages (conversation_id, turn_id, position)",
+    "create index {g}messages_order on {p}messages (conversation_id, turn, position)",
     """
     create table {p}tool_calls (
         id              text primary key,  -- of conversation and call id
@@ -206,7 +208,7 @@ _TABLES = (
     """,
     "create index {g}tool_calls_uncalled on {p}tool_calls (id) where turn_id is null",
     "create index {g}tool_calls_conversation on {p}tool_calls (conversation_id, turn_id, part)",
-    "create index {g}tool_calls_result on {p}tool_calls (result_turn)",
+    "create index {g}tool_calls_result on {p}tool_calls (result_message)",
     "create index {g}tool_calls_name on {p}tool_calls (name, turn_id)",
     "create index {g}tool_calls_spawn on {p}tool_calls (spawn_digest) "
     "where spawn_digest is not null",

@@ -35,7 +35,11 @@ _AT_ONCE = 400  # ids in one question
 
 
 class Known(Record, frozen=True, kw_only=True):
-    """What a message's row says of where it was seen first."""
+    """
+    What a message's row says of where it was seen first.
+
+    `turn_id` is empty, and so before all others, if that turn is gone: the message will follow.
+    """
 
     turn_id: str
     position: int
@@ -60,9 +64,11 @@ class Tables:
         sql = f"select 1 from {self.prefix}turns where id = ?"
         return self._conn.execute(sql, [turn_id]).fetchone() is not None
 
-    def put_turn(self, row: TurnRow, notes: Iterable[NoteRow]) -> None:
-        self._put("turns", [row])
+    def put_turn(self, row: TurnRow, notes: Iterable[NoteRow]) -> int:
+        """The number of a new turn."""
+        cursor = self._conn.execute(_insert(TurnRow, self.prefix + "turns"), _values(row))
         self._put("notes", notes)
+        return cursor.lastrowid or 0
 
     def put_notes(self, notes: Iterable[NoteRow]) -> None:
         self._put("notes", notes)
@@ -126,8 +132,10 @@ class Tables:
         for at in range(0, len(ids), _AT_ONCE):
             some = ids[at : at + _AT_ONCE]
             sql = f"""
-                select id, turn_id, position, depth, is_answer, substr(content, 1, 1)
-                from {self.prefix}messages where id in ({", ".join("?" * len(some))})
+                select m.id, coalesce(t.id, ''), m.position, m.depth, m.is_answer,
+                    substr(m.content, 1, 1)
+                from {self.prefix}messages m left join {self.prefix}turns t on t.number = m.turn
+                where m.id in ({", ".join("?" * len(some))})
             """
             for message_id, turn_id, position, depth, is_answer, form in self._conn.execute(
                 sql, some

@@ -141,6 +141,10 @@ def message(db, conversation_id, turn_id, parts, **changes):
     parts = (TextPart(text=parts),) if isinstance(parts, str) else parts
     text = rows.words(parts)
     number = db.execute("select coalesce(max(number), 0) + 1 from messages").fetchone()[0]
+    turn, at_ns = db.execute(
+        "select number, started_ns from turns where id = ?", [turn_id]
+    ).fetchone()
+    (position,) = db.execute("select count(*) from messages where turn = ?", [turn]).fetchone()
     values = {
         "number": number,
         "id": f"message-{number:04}",
@@ -153,11 +157,9 @@ def message(db, conversation_id, turn_id, parts, **changes):
         "hangs": 0,
         "is_partial": 0,
         "is_answer": 0,
-        "turn_id": turn_id,
-        "position": db.execute(
-            "select count(*) from messages where turn_id = ?", [turn_id]
-        ).fetchone()[0],
-        "at_ns": db.execute("select started_ns from turns where id = ?", [turn_id]).fetchone()[0],
+        "turn": turn,
+        "position": position,
+        "at_ns": at_ns,
         "preview": " ".join(text.split())[:200],
         "content": rows.pack(parts),
     }

@@ -66,7 +66,7 @@ def test_a_message_is_shown_whole(db, story):
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (Query(conversation_id="c"), "messages_order"),
+        (Query(conversation_id="c"), "turns_conversation"),
         (Query(session_id="s"), "turns_session"),
         (Query(track=None), "turns_1 (id"),
     ],
@@ -79,10 +79,20 @@ def test_pages_are_read_off_an_index(db, session, query, index, order):
     assert index in plan.text
     assert "TEMP B-TREE FOR ORDER BY" not in plan.text
     if query.conversation_id is None:
-        assert "messages_order (conversation_id=? AND turn_id=?)" in plan.text
+        assert "messages_order (conversation_id=? AND turn=?)" in plan.text
+
+
+def test_messages_whose_turn_is_gone_are_not_those_of_the_next_one(db, story):
+    (last,) = db.execute("select id from turns order by number desc limit 1").fetchone()
+    hidden = {one.id for one in messages.of_turn(db.conn, last)}
+    assert hidden
+    db.execute("delete from turns where id = ?", [last])
+    projected.turn(db, story.session_id, story.root, began=20.0)
+    page = messages.page(db.conn, Query(conversation_id=story.root, track=None))
+    assert not hidden & {one.id for one in page.messages}
 
 
 def test_messages_of_a_turn_are_looked_up(db, session):
     with plans.of(db) as plan:
         messages.of_turn(db.conn, "t")
-    assert "messages_order (conversation_id=? AND turn_id=?)" in plan.text
+    assert "messages_order (conversation_id=? AND turn=?)" in plan.text

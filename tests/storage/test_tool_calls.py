@@ -121,6 +121,12 @@ def test_pages_are_read_off_an_index(db, session, query, index):
         assert "tool_calls_uncalled (id>?)" in plan.texts[1]
 
 
+def test_calls_that_a_turn_answered_are_looked_up(db, session):
+    with plans.of(db) as plan:
+        tool_calls.answered_by(db.conn, "t")
+    assert "tool_calls_result (result_message=?)" in plan.text
+
+
 def test_calls_of_a_turn_are_looked_up(db, session):
     with plans.of(db) as plan:
         tool_calls.of_turn(db.conn, "t")

@@ -179,7 +179,7 @@ def test_rows_quote_the_messages_of_their_socket(log, session, db, go, is_live):
     responds(socket, "resp_2", item(words[0], "assistant"))
     socket.close()
     go()
-    kept = db.conn.execute("select content from messages order by turn_id, position").fetchall()
+    kept = db.conn.execute("select content from messages order by turn, position").fetchall()
     assert [quotes.is_quoted(content) for (content,) in kept] == [True, True, False, True, True]
     assert max(len(content) for (content,) in kept) < 150
     found = messages.page(db.conn, messages.Query(), order="oldest").messages

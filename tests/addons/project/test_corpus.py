@@ -130,7 +130,7 @@ def test_every_turn_is_placed(house, recorded):
     """
     assert house.rows(orphans) == []
     elsewhere = """
-        select m.id from messages m join turns t on t.id = m.turn_id
+        select m.id from messages m join turns t on t.number = m.turn
         where t.conversation_id <> m.conversation_id
         union all
         select c.id from tool_calls c join turns t on t.id = c.turn_id

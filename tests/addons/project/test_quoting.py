@@ -46,13 +46,13 @@ def shown(house):
 
 
 def forms(house):
-    return dict(house.rows("select id, hex(substr(content, 1, 1)) from messages order by turn_id"))
+    return dict(house.rows("select id, hex(substr(content, 1, 1)) from messages order by turn"))
 
 
 def test_what_is_sent_is_quoted_and_so_is_an_answer_when_it_is_sent_again(house):
     run(house, turns=2)
     house.project()
-    sizes = house.rows("select length(content) from messages order by turn_id, position")
+    sizes = house.rows("select length(content) from messages order by turn, position")
     assert len(sizes) == 6
     assert max(size for (size,) in sizes[:5]) < 140
     assert house.rows("select arguments, result from tool_calls") == [(None, None)] * 2
