@@ -3,6 +3,7 @@
 import pytest
 
 from storage import tool_calls
+from storage.decoded import ToolCallPart, ToolResultPart
 from storage.errors import NotFound
 from storage.tool_calls import Query
 from tests.storage import plans, projected, recording
@@ -131,3 +132,28 @@ def test_calls_of_a_turn_are_looked_up(db, session):
     with plans.of(db) as plan:
         tool_calls.of_turn(db.conn, "t")
     assert "tool_calls_conversation (conversation_id=? AND turn_id=?)" in plan.text
+
+
+def test_messages_of_a_page_are_read_in_one_statement(db, session, story):
+    root, turn = story.root, story.turns[1]
+    for number in range(8):
+        name = f"said-{number}"
+        asked = ToolCallPart(call_id=name, name="Bash", arguments=f'{{"n":{number}}}')
+        answered = ToolResultPart(call_id=name, text=f"result {number}")
+        projected.tool_call(
+            db, root, turn, name,
+            message_id=projected.message(db, root, turn, (asked,)),
+            result_message=projected.message(db, root, turn, (answered,)), result_part=0,
+        )  # fmt: skip
+    db.execute("update tool_calls set arguments = null, result = null where call_id like 'said-%'")
+
+    counts = []
+    for limit in (2, 8):
+        with plans.of(db) as plan:
+            found = tool_calls.page(db.conn, Query(conversation_id=root), limit=limit).tool_calls
+        counts.append(len(plan.statements))
+        assert {call.call_id: (call.arguments, call.result) for call in found} == {
+            f"said-{number}": (f'{{"n":{number}}}', f"result {number}")
+            for number in range(8 - limit, 8)
+        }
+    assert counts == [2, 2]
