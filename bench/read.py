@@ -2,8 +2,13 @@
 Goal 7: what the pages of the API cost in storage, in a store of many entries and messages.
 
 Each question is asked of the whole store and, in turn, of smaller ones; the ratio to the one of
-10,000 entries (the first that fills every page) says whether it stays flat. Times are CPU, with a
-warm cache, for they are to hold on a busy machine too. Every answer is checked.
+10,000 entries (the first that fills every page) says whether it stays flat. Times are CPU, for they
+are to hold on a busy machine too. Every answer is checked.
+
+Most questions are about another session or conversation each time, drawn by chance. In a large
+store that is one which nobody asked for before, as it is for whoever opens a session: its pages of
+the file come through SQLite's cache from the system's, or even from the disk. A small store is all
+in the cache by then.
 `--entries 1000000` is the size of the goal; a store is built once.
 """
 
@@ -23,6 +28,7 @@ from storage import (
     messages,
     search,
     sessions,
+    tool_calls,
     traffic,
     turns,
     understanding,
@@ -143,6 +149,17 @@ def _session_page(sample: Sample, chance: random.Random) -> None:
     _must(found.total == filled.TURNS and found.next == known[-1], "total of a session")
 
 
+def _tool_calls(sample: Sample, chance: random.Random) -> None:
+    session_id = chance.choice(sample.sessions)
+    found = tool_calls.page(sample.conn, tool_calls.Query(session_id=session_id), limit=PAGE)
+    calls = found.tool_calls
+    places = [tool_calls.place(call) for call in calls]
+    _must(places == sorted(places, reverse=True) and len(places) == PAGE, "order of tool calls")
+    # What the latest gave had no turn behind it to be sent in.
+    _must(all(call.arguments for call in calls), "a tool call without arguments")
+    _must(all(call.result for call in calls[1:]), "a tool call without its result")
+
+
 def _next_page(sample: Sample, chance: random.Random) -> None:
     """From the middle of everything."""
     _, after = _turn(sample, chance)
@@ -208,6 +225,7 @@ QUESTIONS = (
     Question("sessions, newest 50", 1, _session_list),
     Question("the same, with their sums", 5, _understood_list),
     Question("session page of 50", 5, _session_page),
+    Question("tool calls, 50 of a session", 5, _tool_calls),
     Question("entries, 50 from the middle", 5, _next_page),
     Question("conversations, 50 from the middle", 5, _conversations),
     Question("messages, 50 of a conversation", 5, _conversation_messages),
