@@ -45,6 +45,7 @@ _COPIED_BYTES = 4 << 10  # a shorter record is a copy, for a view of it takes lo
 
 MAGIC = b"WSP1"
 HEAD = struct.Struct(">4sIII")
+_HEAD_BYTES = HEAD.size
 _MAGIC_CRC = zlib.crc32(MAGIC)
 # array of 6, version, bin8 of 16 bytes, uint32 number
 _ENVELOPE = struct.Struct(">BBBB16sBI")
@@ -181,18 +182,20 @@ def sound_from(
     """
     found: list[SpoolRecord] = []
     view, length = memoryview(data), len(data)
+    stop = min(stop, length - HEAD.size + 1)
     # All that is recorded goes through these lines, an answer in thousands of pieces.
-    while offset < stop and len(found) < most and offset + HEAD.size <= length:
-        magic, size, payload_crc, head_crc = HEAD.unpack_from(data, offset)
-        at = offset + HEAD.size
+    unpack, crc32, decode = HEAD.unpack_from, zlib.crc32, _PAYLOAD.decode
+    while offset < stop and len(found) < most:
+        magic, size, payload_crc, head_crc = unpack(data, offset)
+        at = offset + _HEAD_BYTES
         end = at + size
         if magic != MAGIC or size > MAX_RECORD or end > length:
             break
         payload = data[at:end] if size < _COPIED_BYTES else view[at:end]
-        if zlib.crc32(payload) != payload_crc or _head_crc(data, offset) != head_crc:
+        if crc32(payload) != payload_crc or crc32(data[offset : at - 4]) != head_crc:
             break
         try:
-            version, entry, number, kind, offset_ns, content = _PAYLOAD.decode(payload)
+            version, entry, number, kind, offset_ns, content = decode(payload)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             break  # `open_payload` says why
         if version != FORMAT:

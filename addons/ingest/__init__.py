@@ -170,7 +170,7 @@ class Ingest:
         if self._listener is not None:
             taken = takewhile(lambda one: one is not left, found)
             self._listener(tail.writer, [one for one in taken if isinstance(one, SpoolRecord)])
-        is_all = _size_bytes(found) < self._limit_bytes and len(found) < _MOST_RECORDS
+        is_all = _span_bytes(found) < self._limit_bytes and len(found) < _MOST_RECORDS
         tail.is_behind = not is_all or worked_s > _WORK_S
         if left is None and not tail.is_behind:
             return worked_s
@@ -226,8 +226,11 @@ class Ingest:
         return True
 
 
-def _size_bytes(found: Sequence[SpoolRecord | Damage]) -> int:
-    return sum([len(one.payload) for one in found if isinstance(one, SpoolRecord)])
+def _span_bytes(found: Sequence[SpoolRecord | Damage]) -> int:
+    """What they take of their segment."""
+    last = found[-1]
+    size_bytes = len(last.payload) if isinstance(last, SpoolRecord) else last.size_bytes or 0
+    return last.offset + size_bytes - found[0].offset
 
 
 def _commit_position(db: Database, tail: Tail) -> None:

@@ -42,14 +42,14 @@ class Tail:
         left = None
         while at < len(found):
             one = found[at]
-            if isinstance(one, Damage):
+            if not isinstance(one, SpoolRecord):
                 step.damage(one)
                 at += 1
             elif at and until():
                 left = one
                 break
             else:
-                at += step.some(one, found[at : at + _TOGETHER])
+                at += step.some(one, found, at)
         step.write()
         return left
 
@@ -81,10 +81,10 @@ class _Step:
         self._places = Places(db)
         self._seen: dict[bytes, Fold | None] = {}  # entries of this step; None: dropped
 
-    def some(self, first: SpoolRecord, found: Sequence[SpoolRecord | Damage]) -> int:
-        """Fold the first of these records, or more of them if they are chunks; how many."""
+    def some(self, first: SpoolRecord, found: Sequence[SpoolRecord | Damage], at: int) -> int:
+        """Fold the first record, found here, or more of them if they are chunks; how many."""
         if first.kind in CHUNKS and (fold := self.known_or_none(first.entry)):
-            taken = fold.take_chunks(first, found)
+            taken = fold.take_chunks(first, found[at : at + _TOGETHER])
             if taken:
                 return taken
         self._record(first)
