@@ -41,7 +41,7 @@ _FORM = 2  # raised when what is built changes
 _DAY_NS = 86_400 * 10**9
 _SHIFTED = ("started_ns", "ended_ns", "at_ns", "called_ns", "result_ns")
 _COPIED = ("sessions", "entries", "bodies", "conversations", "turns", "messages", "tool_calls",
-           "shares", "quarters", "days")  # fmt: skip
+           "shares", "quarters")  # fmt: skip
 
 
 def cached(entries: int) -> DataDir:
@@ -268,7 +268,6 @@ _OF_SESSION = {
     "tool_calls": _CONVERSATIONS,
     "shares": "session_id = ?",
     "quarters": _CONVERSATIONS,
-    "days": _CONVERSATIONS,
 }
 
 
@@ -282,8 +281,6 @@ def _step(name: str, column: str, days: int, rowid: int) -> Any:
         return lambda value, _: value + days * _DAY_NS // 1_000_000
     if column == "quarter":
         return lambda value, _: value + days * 96
-    if column == "day":
-        return lambda value, _: value + days
     if name == "bodies" and column == "id":
         return lambda *_: None  # the table gives it
     if column == "number" and name == "messages":

@@ -55,7 +55,7 @@ class Sample:
         self.sessions = [row[0] for row in self.conn.execute("select id from sessions")]
         self.conversations = [row[0] for row in self.conn.execute("select id from conversations")]
         self.messages: int = self.conn.execute("select count(*) from messages").fetchone()[0]
-        (last_day,) = self.conn.execute("select max(day) from days").fetchone()
+        (last_day,) = self.conn.execute("select max(quarter) / 96 from quarters").fetchone()
         self.first_day: int = last_day - 29
         (self.latest_turns,) = self.conn.execute(
             "select count(*) from turns where started_ns >= ?", [self.first_day * 86_400 * 10**9]

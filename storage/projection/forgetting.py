@@ -98,7 +98,7 @@ def remove_slice(tables: Tables, conversation_id: str) -> bool:
         make_stale(tables, other)
     if _requeue(tables, conversation_id):
         return True
-    for name in ("tasks", "shares", "quarters", "days"):
+    for name in ("tasks", "shares", "quarters"):
         tables.db.execute(
             f"delete from {tables.prefix}{name} where conversation_id = ?", [conversation_id]
         )

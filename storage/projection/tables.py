@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from storage import ddl
 
-VERSION = 6  # raised when the same bytes would give other rows
+VERSION = 7  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
@@ -27,7 +27,7 @@ NAMES = (
     "notes",
     "shares",
     "quarters",
-    "days",
+    "days",  # up to version 5
     "search",
     "unprojected",
     "stale",
@@ -134,12 +134,10 @@ _TABLES = (
         unpriced_turns  integer not null   -- turns with usage and without a price
     ) strict
     """,
-    "create index {g}conversations_session on {p}conversations (session_id, first_turn)",
     "create index {g}conversations_newest on {p}conversations (last_turn)",
     "create index {g}conversations_parent on {p}conversations (parent_id, first_turn)",
     "create index {g}conversations_spawn on {p}conversations (spawn_digest) "
     "where spawn_digest is not null",
-    "create index {g}conversations_key on {p}conversations (key)",
     "create index {g}conversations_cwd on {p}conversations (cwd, last_turn)",
     """
     create table {p}messages (
@@ -290,15 +288,6 @@ _TABLES = (
     ) strict, without rowid
     """,
     "create index {g}quarters_conversation on {p}quarters (conversation_id)",
-    """
-    create table {p}days (                 -- which conversations had a turn on a day, UTC
-        day             integer not null,  -- Unix time / 86,400 s
-        conversation_id text not null,
-        turns           integer not null,
-        primary key (day, conversation_id)
-    ) strict, without rowid
-    """,
-    "create index {g}days_conversation on {p}days (conversation_id)",
     """
     create virtual table {p}search using fts5 (
         text, content = '', columnsize = 0, tokenize = "unicode61 remove_diacritics 2"

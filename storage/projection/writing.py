@@ -106,23 +106,14 @@ class Tables:
         self._put("conversations", [row])
 
     def children(
-        self, *, session_id: str | None = None, parent_id: str | None = None,
-        spawn_digest: bytes | None = None,
-    ) -> list[ConversationRow]:  # fmt: skip
-        """Subagents' conversations of a session or a parent, oldest first."""
-        where, values = ["is_subagent = 1"], []
-        for column, value in (
-            ("session_id", session_id), ("parent_id", parent_id), ("spawn_digest", spawn_digest)
-        ):  # fmt: skip
-            if value is not None:
-                where.append(f"{column} = ?")
-                values.append(value)
-        return self._rows(
-            ConversationRow,
-            "conversations",
-            f"{' and '.join(where)} order by first_turn, id",
-            values,
+        self, *, parent_id: str | None = None, spawn_digest: bytes | None = None
+    ) -> list[ConversationRow]:
+        """Subagents' conversations of a parent, or of a task's text, oldest first."""
+        column, value = (
+            ("parent_id", parent_id) if parent_id is not None else ("spawn_digest", spawn_digest)
         )
+        where = f"is_subagent = 1 and {column} = ? order by first_turn, id"
+        return self._rows(ConversationRow, "conversations", where, [value])
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -285,7 +276,7 @@ class Tables:
         return row[0] if row else None
 
     def count(self, quarter: int, conversation_id: str, model: str, sums: Sums) -> None:
-        """Add to the counters of a quarter of an hour, and to those of its day."""
+        """Add to the counters of a quarter of an hour."""
         names = Sums.__struct_fields__
         adding = _adding(names)
         self._conn.execute(
@@ -296,14 +287,6 @@ class Tables:
             """,
             [quarter, conversation_id, model, *_values(sums)],
         )
-        if sums.turns:
-            self._conn.execute(
-                f"""
-                insert into {self.prefix}days (day, conversation_id, turns) values (?, ?, ?)
-                on conflict (day, conversation_id) do update set turns = turns + excluded.turns
-                """,
-                [quarter // 96, conversation_id, sums.turns],
-            )
 
     # --- the queue -------------------------------------------------------------------------------
 

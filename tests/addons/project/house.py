@@ -173,7 +173,7 @@ class House:
         contents = Contents(self.db.conn)
         found = {}
         for name in ("turns", "conversations", "messages", "tool_calls", "touches", "tasks",
-                     "notes", "shares", "quarters", "days"):  # fmt: skip
+                     "notes", "shares", "quarters"):  # fmt: skip
             cursor = self.db.conn.execute(_ROWS.get(name, f"select * from {name}"))
             columns = [column[0] for column in cursor.description]
             local = {columns.index(column) for column in _LOCAL.get(name, ())}
