@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from sqlite_utils import Database
 
-from addons.ingest.tail import Tail
+from addons.ingest.tail import Tail, begun_late, span_bytes
 from storage import bodies, database, raw, removal, spool
 from storage.datadir import DataDir
 from storage.spool import Damage, Position, SpoolReader, SpoolRecord
@@ -148,10 +148,12 @@ class Ingest:
     ) -> float:
         """How long it took, without the commit; endless if some is left to take at once."""
         until_s = started_s + 1.5 * _WORK_S
+        is_all = span_bytes(found) < self._limit_bytes and len(found) < _MOST_RECORDS
+        rest = None if is_all else begun_late(found)
         try:
             with database.write(db, is_durable=False), bodies.gathering(db):
                 left = tail.take(
-                    db, found, lambda: time.monotonic() > until_s or self._is_awaited()
+                    db, found, lambda: time.monotonic() > until_s or self._is_awaited(), rest
                 )
                 if left is not None:
                     tail.reader.position = Position(left.segment, left.offset)
@@ -170,12 +172,11 @@ class Ingest:
         if self._listener is not None:
             taken = takewhile(lambda one: one is not left, found)
             self._listener(tail.writer, [one for one in taken if isinstance(one, SpoolRecord)])
-        is_all = _span_bytes(found) < self._limit_bytes and len(found) < _MOST_RECORDS
         tail.is_behind = not is_all or worked_s > _WORK_S
         if left is None and not tail.is_behind:
             return worked_s
         # One that was cut short for a call says nothing of what the machine can.
-        if left is None or worked_s > _WORK_S:
+        if left is rest or worked_s > _WORK_S:
             self._pace(worked_s)
         return math.inf
 
@@ -224,13 +225,6 @@ class Ingest:
                 raw.forget_writer(db, tail.writer)
             self._left.pop()
         return True
-
-
-def _span_bytes(found: Sequence[SpoolRecord | Damage]) -> int:
-    """What they take of their segment."""
-    last = found[-1]
-    size_bytes = len(last.payload) if isinstance(last, SpoolRecord) else last.size_bytes or 0
-    return last.offset + size_bytes - found[0].offset
 
 
 def _commit_position(db: Database, tail: Tail) -> None:

@@ -18,6 +18,33 @@ _OPENED = msgspec.msgpack.Decoder(EntryOpened)
 _GAP = msgspec.msgpack.Decoder(Gap)
 
 
+def span_bytes(found: Sequence[SpoolRecord | Damage]) -> int:
+    """What these take of their segment."""
+    last = found[-1]
+    size_bytes = len(last.payload) if isinstance(last, SpoolRecord) else last.size_bytes or 0
+    return last.offset + size_bytes - found[0].offset
+
+
+def begun_late(found: Sequence[SpoolRecord | Damage]) -> SpoolRecord | None:
+    """
+    The `open` of an entry that begins in the second half of these and to which all behind belong.
+
+    None if there is none, or if it ends too. When more records are there already, it is better left
+    to the next step: what begins and ends in one is written once, as a whole, and its bytes do not
+    lie in `pieces` meanwhile.
+    """
+    last = found[-1]
+    if not isinstance(last, SpoolRecord) or last.kind == "close":
+        return None
+    half = found[0].offset + span_bytes(found) // 2
+    for one in reversed(found):
+        if not isinstance(one, SpoolRecord) or one.entry != last.entry or one.offset < half:
+            return None
+        if one.kind == "open":
+            return one
+    return None
+
+
 class Tail:
     """One writer's log, and the open entries in it."""
 
@@ -29,13 +56,17 @@ class Tail:
         self._folds: dict[bytes, Fold] = {}
 
     def take(
-        self, db: Database, found: Sequence[SpoolRecord | Damage], until: Callable[[], bool]
+        self,
+        db: Database,
+        found: Sequence[SpoolRecord | Damage],
+        until: Callable[[], bool],
+        rest: SpoolRecord | None = None,
     ) -> SpoolRecord | None:
         """
         Fold records and write their rows, in a transaction of the caller.
 
-        Stops when `until()` says so, but not before the first one; returns the record where it
-        stopped, None at the end.
+        Stops before `rest`, and when `until()` says so, but not before the first one; returns the
+        record where it stopped, None at the end.
         """
         step = _Step(db, self.writer, self._folds)
         at = 0
@@ -45,7 +76,7 @@ class Tail:
             if not isinstance(one, SpoolRecord):
                 step.damage(one)
                 at += 1
-            elif at and until():
+            elif at and (one is rest or until()):
                 left = one
                 break
             else:
