@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from storage import chains, clocks, database, entries, recipes, traffic
+from storage import chains, clocks, database, digests, entries, recipes, traffic
 from storage.errors import StoreError
 from storage.held import Held
 from storage.recipes import Step
@@ -75,8 +75,8 @@ _SELECT = f"""
         exists (select 1 from cuts where entry_id = e.id),
         exists (select 1 from gaps where entry_id = e.id)
     from entries e
-        left join bodies b1 on b1.digest = e.request_digest
-        left join bodies b2 on b2.digest = e.response_digest
+        left join bodies b1 on {digests.equal("b1.digest", "e.request_digest")}
+        left join bodies b2 on {digests.equal("b2.digest", "e.response_digest")}
         left join clocks c on c.entry_id = e.id and c.side = 'response' and c.first = 0
     where e.session_id = ? and e.id > ? order by e.id limit {_MOST_ENTRIES}
 """

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 from sqlite_utils import Database
 
-from storage import first, matching, packing, pieces, recipes, recoding
+from storage import digests, first, matching, packing, pieces, recipes, recoding
 from storage.chains import sealed, steps_of
 from storage.errors import StoreError
 from storage.gathering import flush, gathering, storing
@@ -53,6 +53,8 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 _MOST_DEPTH = 12  # bases behind a body: all their recipes are read with it
 
+_IS_IT = digests.equal("digest", ":digest")
+
 
 # --- writing -------------------------------------------------------------------------------------
 
@@ -75,7 +77,7 @@ def release(db: Database, digest: bytes) -> None:
     A digest that is not there is passed over.
     """
     row = db.execute(
-        "select id, uses from bodies where digest = ? and uses > 0", [digest]
+        f"select id, uses from bodies where {_IS_IT} and uses > 0", {"digest": digest}
     ).fetchone()
     if row is None:
         if first.release(db, digest):
@@ -89,7 +91,7 @@ def release(db: Database, digest: bytes) -> None:
 
 def _use_again(db: Database, digest: bytes) -> bool:
     # Most are new: to look costs half of an update that finds nothing.
-    known = db.conn.execute("select id from bodies where digest = ?", [digest]).fetchone()
+    known = db.conn.execute(f"select id from bodies where {_IS_IT}", {"digest": digest}).fetchone()
     if known is not None:
         db.execute("update bodies set uses = uses + 1 where id = ?", known)
         return True

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from storage import flips, packs, recipes, recoding
+from storage import digests, flips, packs, recipes, recoding
 from storage.errors import StoreError
 from storage.recipes import Run, Step
 from storage.recoding import Coding
@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 def runs_of(conn: sqlite3.Connection, digest: bytes) -> Found | None:
     """None if there is no such body. Raises StoreError."""
-    links = _chain(conn, "digest = ? and uses > 0", digest)
+    links = _chain(conn, f"{digests.equal('digest', ':value')} and uses > 0", digest)
     if not links:
         return None
     try:
@@ -70,7 +70,7 @@ def _chain(conn: sqlite3.Connection, where: str, value: bytes | int) -> list[_Li
         )
         select digest, size_bytes, base, recipe, coding from chain order by number
         """,
-        [value],
+        {"value": value},
     )
     return [_Link(*row) for row in rows]
 
@@ -104,7 +104,7 @@ def steps_of(conn: sqlite3.Connection, body_id: int, base: int | None, recipe: b
 
 def mended(conn: sqlite3.Connection, body_id: int) -> tuple[int, bytes] | None:
     """Which byte of the recipe of this body is damaged, and the recipe without that; else None."""
-    found = _mended(conn, _chain(conn, "id = ?", body_id))
+    found = _mended(conn, _chain(conn, "id = :value", body_id))
     return (found.place, found.links[0].recipe) if found and found.link == 0 else None
 
 

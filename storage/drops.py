@@ -125,7 +125,7 @@ def clear(db: Database) -> int:
     Their deletion then counts as not swept, so that the names leave the file too.
     """
     db.execute("update tombstones set swept = 0 where session_id in (select session_id from drops)")
-    db.execute("update scrubbing set next_page = 1")
+    db.execute("update upkeep set next_page = 1")
     return db.execute("delete from drops").rowcount
 
 

@@ -2,14 +2,14 @@
 
 import msgspec
 
-from storage import heads
+from storage import digests, heads
 from storage.records import Body, Entry
 
 _MARKS = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
 def _size(part: str) -> str:
-    return f"(select size_bytes from bodies where digest = e.{part})"
+    return f"(select size_bytes from bodies where {digests.equal('digest', f'e.{part}')})"
 
 
 def _size_of_side(side: str) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from sqlite_utils import Database
 
-from storage import bodies, database, first
+from storage import bodies, database, digests, first
 from storage.bodies import Growing
 from storage.errors import StoreError
 
@@ -148,7 +148,10 @@ def _go_on(db: Database, digest: bytes, growing: Growing) -> bool:
     if body is None or body.digest != digest:
         raise StoreError(f"body {digest.hex()} is damaged: its bytes have another digest")
     first.remove(db, digest)
-    db.execute("update bodies set uses = ? where digest = ?", [uses, digest])
+    db.execute(
+        f"update bodies set uses = :uses where {digests.equal('digest', ':digest')}",
+        {"uses": uses, "digest": digest},
+    )
     return True
 
 

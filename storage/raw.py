@@ -332,7 +332,7 @@ def drop(db: Database, entry_id: str, writer: str) -> None:
     """Have all further records of an entry dropped that never had a row."""
     db.conn.execute(
         """
-        insert into removed_entries (entry_id, writer, is_open, swept) values (?, ?, 1, 2)
+        insert into removed_entries (entry_id, writer, is_open, swept) values (?, ?, 1, 1)
         on conflict (entry_id) do nothing
         """,
         [entry_id, writer],
@@ -374,5 +374,5 @@ def writers(db: Database) -> set[str]:
 def forget_writer(db: Database, writer: str) -> None:
     """No record of this writer will come any more."""
     db.conn.execute("delete from spool_positions where writer = ?", [writer])
-    db.conn.execute("delete from removed_entries where writer = ? and swept = 2", [writer])
+    db.conn.execute("delete from removed_entries where writer = ? and swept = 1", [writer])
     db.conn.execute("update removed_entries set is_open = 0 where writer = ?", [writer])

@@ -125,7 +125,7 @@ def _is_marked(conn: sqlite3.Connection) -> bool:
     (found,) = conn.execute(
         """
         select exists (select 1 from tombstones where swept = 0)
-            or exists (select 1 from removed_entries where swept = 1)
+            or exists (select 1 from upkeep where is_unscrubbed = 1)
         """
     ).fetchone()
     return bool(found)
@@ -170,6 +170,8 @@ def _sweep_entries(db: Database) -> Iterator[None]:
             while db.execute(statement, {"id": entry_id}).rowcount:
                 yield
         db.execute("update removed_entries set swept = 1 where entry_id = ?", [entry_id])
+        db.execute("delete from removed_entries where entry_id = ? and is_open = 0", [entry_id])
+        db.execute("update upkeep set is_unscrubbed = 1 where is_unscrubbed = 0")
         yield
 
 
@@ -226,24 +228,17 @@ def _give_back(db: Database, until: Callable[[], bool]) -> bool:
 
 
 def _next_page(conn: sqlite3.Connection) -> int:
-    row = conn.execute("select next_page from scrubbing").fetchone()
-    return row[0] if row else 1
+    (page,) = conn.execute("select next_page from upkeep").fetchone()
+    return int(page)
 
 
 def _set_next_page(db: Database, page: int) -> None:
-    db.execute(
-        """
-        insert into scrubbing (one, next_page) values (1, :page)
-        on conflict (one) do update set next_page = :page where next_page <> :page
-        """,
-        {"page": page},
-    )
+    db.execute("update upkeep set next_page = :page where next_page <> :page", {"page": page})
 
 
 def _mark_swept(db: Database) -> None:
     db.execute("update tombstones set swept = 1 where swept = 0")
-    db.execute("delete from removed_entries where swept > 0 and is_open = 0")
-    db.execute("update removed_entries set swept = 2 where swept = 1")
+    db.execute("update upkeep set is_unscrubbed = 0")
 
 
 def _clock(budget_ms: float, is_awaited: Callable[[], bool]) -> Callable[[], bool]:

@@ -60,8 +60,8 @@ _MAY_GO = """
 
 def state(conn: sqlite3.Connection, datadir: DataDir) -> State:
     """With the limits of the server that runs, or ran last."""
-    row = conn.execute("select days, max_bytes from retention").fetchone()
-    limits = Limits(days=row[0], max_bytes=row[1]) if row else Limits()
+    days, max_bytes = conn.execute("select max_days, max_bytes from upkeep").fetchone()
+    limits = Limits(days=days, max_bytes=max_bytes)
     live_bytes = _live_bytes(conn)
     is_exceeded = limits.max_bytes is not None and live_bytes > limits.max_bytes
     return State(
@@ -75,10 +75,7 @@ def state(conn: sqlite3.Connection, datadir: DataDir) -> State:
 def set_limits(db: Database, limits: Limits) -> None:
     """For `state` to tell."""
     db.execute(
-        """
-        insert into retention (one, days, max_bytes) values (1, :days, :max_bytes)
-        on conflict (one) do update set days = excluded.days, max_bytes = excluded.max_bytes
-        """,
+        "update upkeep set max_days = :days, max_bytes = :max_bytes",
         {"days": limits.days, "max_bytes": limits.max_bytes},
     )
 

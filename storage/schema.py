@@ -8,7 +8,7 @@ storage.records.
 
 from sqlite_utils import Database, Migrations
 
-from storage import ddl
+from storage import ddl, trees
 
 migrations = Migrations("wirescribe")
 
@@ -51,6 +51,12 @@ def m004_retention(db: Database) -> None:
     """Which sessions are kept, and what became of those that were not: storage.retention."""
     for statement in _RETENTION:
         ddl.execute(db, statement)
+
+
+@migrations()
+def m005_fewer_trees(db: Database) -> None:
+    """Fewer and smaller trees: storage.trees."""
+    trees.plant(db)
 
 
 _RETENTION = (

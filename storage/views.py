@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from storage import blocks, database, first, packs, pieces, recipes, recoding
+from storage import blocks, database, digests, first, packs, pieces, recipes, recoding
 from storage.chains import Found, runs_of
 from storage.errors import NotFound, StoreError
 from storage.recipes import Run, Stretch
@@ -250,7 +250,10 @@ def read_runs(
 
 
 def _exists(conn: sqlite3.Connection, digest: bytes) -> bool:
-    row = conn.execute("select 1 from bodies where digest = ? and uses > 0", [digest]).fetchone()
+    row = conn.execute(
+        f"select 1 from bodies where {digests.equal('digest', ':digest')} and uses > 0",
+        {"digest": digest},
+    ).fetchone()
     return row is not None or first.recipe(conn, digest) is not None
 
 

@@ -27,11 +27,12 @@ NAMES = (
     "notes",
     "shares",
     "quarters",
-    "days",  # up to version 5
     "search",
     "unprojected",
     "stale",
 )
+
+_BEFORE = ("days",)  # of earlier versions: they go with their sets
 
 # Where the rows of an FTS5 table lie (sqlite.org/fts5.html, section 9), and which of them can go
 # before it: without its averages and its structure it could not even be dropped.
@@ -324,7 +325,7 @@ def names(db: Database, prefix: str) -> list[str]:
     """Names of the tables of a set, whatever there is of it."""
     rows = db.execute("select name from sqlite_master where type = 'table'").fetchall()
     known = {name for (name,) in rows}
-    return [prefix + name for name in NAMES if prefix + name in known]
+    return [prefix + name for name in NAMES + _BEFORE if prefix + name in known]
 
 
 def drop_slice(db: Database, prefix: str, rows: int) -> bool:

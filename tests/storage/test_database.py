@@ -96,7 +96,7 @@ class TestCreate:
         running = [subprocess.Popen(command) for _ in range(4)]
         assert [process.wait(60) for process in running] == [0] * 4
         with database.create(datadir.database) as db:
-            assert db.execute("select count(*) from _sqlite_migrations").fetchone() == (4,)
+            assert db.execute("select count(*) from _sqlite_migrations").fetchone() == (5,)
 
 
 class TestReader:
@@ -244,4 +244,10 @@ def test_the_connection_belongs_to_one_thread(db):
 def test_known_migrations_need_no_database():
     with Database(memory=True) as empty:
         known = [migration.name for migration in migrations.pending(empty)]
-    assert known == ["m001_raw", "m002_projection", "m003_chunks", "m004_retention"]
+    assert known == [
+        "m001_raw",
+        "m002_projection",
+        "m003_chunks",
+        "m004_retention",
+        "m005_fewer_trees",
+    ]

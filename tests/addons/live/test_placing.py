@@ -20,6 +20,7 @@ from tests.addons.live.speaking import (
     tells,
     types,
 )
+from tests.addons.project import house
 
 
 def turn_ids(db):
@@ -36,17 +37,17 @@ def projected(db):
                 "select rowid from search where search match 'l* or a* or f*' order by 1"
             ).fetchall()
             continue
-        rows = db.conn.execute(f"select * from {name}").fetchall()
-        names = [column[1] for column in db.conn.execute(f"pragma table_info({name})")]
+        cursor = db.conn.execute(house.ROWS.get(name, f"select * from {name}"))
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description]
         if name == "messages":
             own, content = names.index("id"), names.index("content")
             rows = [
                 (*row[:content], contents.parts(row[own], row[content]), *row[content + 1 :])
                 for row in rows
             ]
-        kept = [
-            place for place, column in enumerate(names) if column != "number" or name != "messages"
-        ]
+        local = house.LOCAL.get(name, ())
+        kept = [place for place, column in enumerate(names) if column not in local]
         found[name] = sorted([tuple(row[place] for place in kept) for row in rows], key=repr)
     return found
 

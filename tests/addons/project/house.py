@@ -19,8 +19,8 @@ from tests.storage.empty import with_database
 
 STARTED_NS = 1_795_348_800_000_000_000
 # What only counts rows in this file, and is left out when two are compared.
-_LOCAL = {"turns": ("number",), "messages": ("number", "turn")}
-_ROWS = {"messages": "select m.*, t.id from messages m left join turns t on t.number = m.turn"}
+LOCAL = {"turns": ("number",), "messages": ("number", "turn")}
+ROWS = {"messages": "select m.*, t.id from messages m left join turns t on t.number = m.turn"}
 
 AGENT = (b"user-agent", b"claude-cli/2.1.330 (external, cli)")
 ROOT = "11111111-2222-4333-8444-555555555555"
@@ -174,9 +174,9 @@ class House:
         found = {}
         for name in ("turns", "conversations", "messages", "tool_calls", "touches", "tasks",
                      "notes", "shares", "quarters"):  # fmt: skip
-            cursor = self.db.conn.execute(_ROWS.get(name, f"select * from {name}"))
+            cursor = self.db.conn.execute(ROWS.get(name, f"select * from {name}"))
             columns = [column[0] for column in cursor.description]
-            local = {columns.index(column) for column in _LOCAL.get(name, ())}
+            local = {columns.index(column) for column in LOCAL.get(name, ())}
             if name == "messages":
                 own, content = columns.index("id"), columns.index("content")
                 rows = [
