@@ -44,6 +44,12 @@ class Page(Record, frozen=True, kw_only=True):
     next: Place | None
 
 
+# What somebody may mean by a text, the likeliest first: programs give an id. Names have no index.
+_MEANT = (
+    "id = :id",
+    "name = :name",
+    "id >= :id and id < :id || '~' and length(:id) >= :least",
+)
 _NAMES = Session.__struct_fields__
 _COLUMNS = ", ".join(_NAMES)
 
@@ -113,16 +119,19 @@ def find(conn: sqlite3.Connection, text: str) -> Session:
     A prefix has at least 4 characters. Raises NotFound; Conflict if several match.
     """
     text = text.strip()
-    known, lower = list_all(conn), text.lower()
-    by_id = [session for session in known if session.id == lower]
-    by_name = [session for session in known if session.name == text]
-    by_prefix = [session for session in known if session.id.startswith(lower)]
-    for found in (by_id, by_name, by_prefix if len(text) >= _MIN_PREFIX else []):
+    asked = {"id": text.lower(), "name": text, "least": _MIN_PREFIX}
+    for meant in _MEANT:
+        # The plus: else all rows are looked up one by one, in the order of the index.
+        rows = conn.execute(
+            f"select {_COLUMNS} from sessions where {meant} order by +created_ms desc, id desc",
+            asked,
+        ).fetchall()
+        found = [_session(row) for row in rows]
         if len(found) == 1:
             return found[0]
         if found:
             raise Conflict(f"{text!r} may be {_candidates(found)}: say which by its id")
-    raise drops.session_not_found(conn, lower)
+    raise drops.session_not_found(conn, text.lower())
 
 
 def default_name(now: datetime) -> str:

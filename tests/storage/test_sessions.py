@@ -254,6 +254,13 @@ class TestFind:
         with pytest.raises(NotFound, match=r"^Session not found$"):
             sessions.find(db.conn, text)
 
+    def test_an_id_is_looked_up(self, db):
+        one = sessions.create(db)
+        sessions.create(db)
+        with plans.of(db) as plan:
+            sessions.find(db.conn, one.id)
+        assert plan.texts == ["SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 (id=?)"]
+
     def test_three_characters_are_no_prefix(self, db):
         session = sessions.create(db)
         with pytest.raises(NotFound):
