@@ -1,6 +1,5 @@
 """Turns while they run: what a fold says becomes native events and hooks, and rows at their end."""
 
-import logging
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +18,7 @@ from addons.live.shapes import TurnEnded as EndedEvent
 from addons.live.threads import Thread, Threads
 from addons.project import Projection, keys, reading
 from addons.project.reading import Decoded
-from storage import database, raw, sessions, turns
+from storage import raw, sessions, turns
 from storage.decoded import Answer, Change, Delta, PartDone, Turn, TurnBegun, Usage
 from storage.errors import NotFound
 from storage.feed import Feed
@@ -30,8 +29,6 @@ from storage.records import Session
 _STORED_S = 60.0  # how long an ended turn is looked for in the tables
 _MAX_UNSTORED = 1_000
 _OTHER = "other:"  # keys of the automatic sessions that entries leave when they end
-
-_log = logging.getLogger("wirescribe")
 
 
 class _Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +46,6 @@ class Turns:
         self._projection = projection
         self._threads = threads
         self._hooks = hooks
-        self._has_failed = False
         self._running: dict[str, dict[int, _Running]] = {}  # by entry
         self._unstored: dict[str, tuple[float, _Running]] = {}  # by turn: until when
         self._due: set[str] = set()  # of these, those that may be in the tables now
@@ -193,14 +189,7 @@ class Turns:
         key = sessions.key_of(db.conn, decoded.entry.session_id)
         if key is not None and key.startswith(_OTHER):
             return
-        try:
-            with database.write(db):
-                for tables in keeping.sets(db):
-                    self._projection.place(db, tables, [decoded])
-        except Exception as error:  # noqa: BLE001 - when the socket closed it is tried again
-            if not self._has_failed:
-                _log.error("a turn waits until its socket closes", exc_info=error)
-            self._has_failed = True
+        self._projection.hand(db, decoded)
 
     def _stored(self, db: Database, turn_id: str, running: _Running) -> None:
         try:

@@ -9,9 +9,11 @@ from addons.project import keys
 from storage.decoded import Message, ToolCallPart, ToolResultPart
 from storage.projection import forgetting, rows
 from storage.projection.shapes import ToolCallRow, TouchRow
+from storage.projection.unfinished import Unfinished
 from storage.projection.writing import Tables
 
 _LISTED = ("todo", "plan")  # kinds of calls whose words stand in their rows, to be read often
+_AT_ONCE = 32  # calls that are put down without a rest
 _MAX_WORDS = 2_000  # of descriptions and commands; the arguments have all
 
 
@@ -43,6 +45,7 @@ class Calls:
             if isinstance(part, ToolCallPart) and part.call_id is not None
         }
         self._found: dict[str, ToolCallRow] = {}
+        self._known: dict[str, ToolCallRow] = {}
         self._touches: dict[str, list[TouchRow]] = {}
         self.made = 0  # calls that are new and that an answer brought
         self.spawning: list[ToolCallRow] = []  # calls that start subagents, and changed
@@ -179,32 +182,46 @@ class Calls:
 
     # --- the tables ------------------------------------------------------------------------------
 
-    def write(self, tables: Tables) -> None:
-        """Merge: of each call the smallest turn that holds it counts, and so of its result."""
-        known = tables.tool_calls(list(self._found))
-        changed, touches = [], []
+    def write_new(self, tables: Tables, rest: Unfinished) -> Iterator[Unfinished]:
+        """
+        Put down calls that no other turn showed, which do not show before this turn does.
+
+        Gives `rest` wherever the caller may rest.
+        """
+        self._known = tables.tool_calls(list(self._found))
+        new = [one for one in self._found.values() if one.id not in self._known]
+        for number, found in enumerate(new, 1):
+            if not _lacks_result(found):
+                self._write(tables, None, self._found.pop(found.id))
+            if number % _AT_ONCE == 0:
+                yield rest
+
+    def write_others(self, tables: Tables) -> None:
+        """
+        Merge the rest: of each call the smallest turn that holds it counts, and so of its result.
+        """
         for call_id, found in self._found.items():
-            before = known.get(call_id)
-            merged = self._listed(_merged(before, found))
-            if merged == before:
-                continue
-            changed.append(merged)
-            if before and _is_undone(before, merged):
-                forgetting.make_stale(tables, merged.conversation_id)
-            self.made += int(merged.made) - int(before.made if before else False)
-            if merged.turn_id != (before.turn_id if before else None):
-                touches += self._touches.get(call_id, [])
-            if merged.kind == "task" or merged.spawn_digest or merged.child:
-                self.spawning.append(merged)
-            # Equal ids: what was such a call before may be another one now.
-            kinds = {merged.kind, before.kind if before else merged.kind}
-            self.lists_tasks = self.lists_tasks or not kinds.isdisjoint(_LISTED)
-        tables.put_tool_calls(changed)
-        tables.put_touches(touches)
+            self._write(tables, self._known.get(call_id), found)
+
+    def _write(self, tables: Tables, before: ToolCallRow | None, found: ToolCallRow) -> None:
+        merged = self._listed(_merged(before, found))
+        if merged == before:
+            return
+        tables.put_tool_calls([merged])
+        if before and _is_undone(before, merged):
+            forgetting.make_stale(tables, merged.conversation_id)
+        self.made += int(merged.made) - int(before.made if before else False)
+        if merged.turn_id != (before.turn_id if before else None):
+            tables.put_touches(self._touches.get(merged.id, []))
+        if merged.kind == "task" or merged.spawn_digest or merged.child:
+            self.spawning.append(merged)
+        # Equal ids: what was such a call before may be another one now.
+        kinds = {merged.kind, before.kind if before else merged.kind}
+        self.lists_tasks = self.lists_tasks or not kinds.isdisjoint(_LISTED)
 
     def _listed(self, row: ToolCallRow) -> ToolCallRow:
         """With its result, also if that came before it was known what kind of a call it is of."""
-        if row.kind in _LISTED and row.result is None and row.result_turn is not None:
+        if _lacks_result(row):
             result = self._tables.sides(row)[1]
             if result is not None:
                 return msgspec.structs.replace(row, result=_kept(row.kind, result.text))
@@ -220,6 +237,11 @@ def part_of(row: ToolCallRow) -> ToolCallPart:
         arguments=rows.unsqueeze(row.arguments).decode(errors="replace") if row.arguments else "",
         is_custom=row.is_custom,
     )
+
+
+def _lacks_result(row: ToolCallRow) -> bool:
+    """Whether it is to be taken from its message."""
+    return row.kind in _LISTED and row.result is None and row.result_turn is not None
 
 
 _CALL_SIDE = (

@@ -1,7 +1,7 @@
 """The messages of a turn at their places in the conversation, each behind the one before it."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import msgspec
 
@@ -9,10 +9,12 @@ from addons.project import keys
 from addons.project.history import Print, Prints
 from addons.project.reading import Decoded
 from storage.decoded import Message
+from storage.projection.unfinished import Unfinished
 from storage.projection.writing import Known, Tables
 
 _KEPT = 64  # threads whose latest history is remembered
 _TAIL = 8  # messages at the end of a history that are asked for first
+_AT_ONCE = 64  # messages that are read without a rest
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +64,21 @@ class Chains:
         self._prints = prints
         self._latest: OrderedDict[tuple[str, str, str | None], list[_Place]] = OrderedDict()
 
-    def links(self, decoded: Decoded, conversation_id: str, track: str, start: Start) -> list[Link]:
-        """Messages without parts are left out. Of several choices only the first goes on."""
+    def links(
+        self, decoded: Decoded, rest: Unfinished, track: str, start: Start
+    ) -> Generator[Unfinished, None, list[Link]]:
+        """
+        Messages without parts are left out. Of several choices only the first goes on.
+
+        Gives `rest` wherever the caller may rest.
+        """
         turn = decoded.turn
-        key = (conversation_id, track, start.id)
-        before = self._latest.pop(key, [])
-        asked = list(self._behind(decoded, key, start, _same(before, turn.asked.messages)))
+        key = (rest.conversation_id, track, start.id)
+        asked = _same(self._latest.pop(key, []), turn.asked.messages)
+        for number, link in enumerate(self._behind(decoded, key, start, tuple(asked)), 1):
+            asked.append(link)
+            if number % _AT_ONCE == 0:
+                yield rest
         self._latest[key] = [_place(link) for link in asked]
         if len(self._latest) > _KEPT:
             self._latest.popitem(last=False)
@@ -77,9 +88,13 @@ class Chains:
         return [*asked, *self._answers(decoded, key, start, asked, answers)]
 
     def _behind(
-        self, decoded: Decoded, key: tuple[str, str, str | None], start: Start, same: list[Link]
+        self,
+        decoded: Decoded,
+        key: tuple[str, str, str | None],
+        start: Start,
+        same: Sequence[Link],
     ) -> Iterator[Link]:
-        yield from same
+        """What follows `same`."""
         messages = decoded.turn.asked.messages
         first = same[-1].position + 1 if same else 0
         parent = _latest_of(same, start)

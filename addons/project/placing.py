@@ -1,6 +1,11 @@
-"""Puts a decoded turn into the projected tables, with all that it shows of other things."""
+"""
+Puts a decoded turn into the projected tables, with all that it shows of other things.
 
-from collections.abc import Iterable
+A long one takes several transactions: its new messages and tool calls first, which do not show
+while the turn is not there; then, in one, the turn and all that it changes of what shows already.
+"""
+
+from collections.abc import Generator, Iterable
 
 import msgspec
 
@@ -14,19 +19,13 @@ from addons.project.reading import Decoded
 from storage.decoded import Note, Part, ToolCallPart, ToolResultPart
 from storage.projection import forgetting, rows
 from storage.projection.shapes import MessageRow, Sums, TurnRow
+from storage.projection.unfinished import Unfinished
 from storage.projection.writing import Known, Tables
 from storage.quoting import Source
 from storage.records import Session
 
 _THREAD = ("main", "subagent", "compaction")
-
-
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a turn: for the live feed, and for finding its session."""
-
-    decoded: Decoded
-    conversation_id: str
-    turn_id: str
+_AT_ONCE = 16  # messages that are put down without a rest
 
 
 class Placer:
@@ -57,15 +56,23 @@ class Placer:
                 first = rows.words(message.parts)
         return first or ""
 
-    def place(self, tables: Tables, decoded: Decoded, session: Session) -> Placed | None:
-        """In the caller's transaction. None: the tables hold this turn already."""
+    def place(
+        self, tables: Tables, decoded: Decoded, session: Session
+    ) -> Generator[Unfinished, None, str | None]:
+        """
+        In the caller's transaction; its id. None: the tables hold this turn already.
+
+        Wherever it gives what is unfinished, the caller may leave it so and go on in another
+        transaction, if nothing else was put into the tables and nothing that it may hang on went.
+        """
         turn_id = keys.turn(decoded.entry.id, decoded.turn.number)
         if tables.has_turn(turn_id):
             return None
         identity = self.identity(decoded, session)
+        rest = Unfinished(turn_id=turn_id, conversation_id=identity.id)
         track = _track(decoded.hints)
         start, is_unjoined, decoded = _start(tables, decoded, turn_id, identity.id)
-        links = self._chains.links(decoded, identity.id, track, start)
+        links = yield from self._chains.links(decoded, rest, track, start)
         asked_leaf = _leaf([link for link in links if not link.is_answer], start)
         row = turns.row_of(
             decoded,
@@ -74,14 +81,18 @@ class Placer:
             leaf=_leaf(links, start),
             is_unjoined=is_unjoined,
         )
-        number = tables.put_turn(row, turns.notes_of(decoded, turn_id))
+        number = tables.next_turn()
         calls = Calls(decoded.agent, identity.id, tables, (link.message for link in links))
-        put = self._put_messages(tables, decoded, row, number, links, track, calls)
+        put = yield from self._put_messages(tables, decoded, row, number, links, track, calls, rest)
+        yield from calls.write_new(tables, rest)
+        tables.put_turn(number, row, turns.notes_of(decoded, turn_id))
+        _move(tables, put.moved)
+        calls.write_others(tables)
         self._finish(tables, decoded, identity, row, calls, put)
         if row.answer_id is not None and not tables.answer(row.wire, row.answer_id, turn_id):
             for conversation_id in tables.going_on(row.answer_id, turn_id):
                 forgetting.make_stale(tables, conversation_id)  # they did not know it
-        return Placed(decoded=decoded, conversation_id=identity.id, turn_id=turn_id)
+        return turn_id
 
     def _put_messages(
         self,
@@ -92,7 +103,8 @@ class Placer:
         links: list[Link],
         track: str,
         calls: Calls,
-    ) -> "_Put":
+        rest: Unfinished,
+    ) -> Generator[Unfinished, None, "_Put"]:
         known = chain.known(tables, links, turn.id)
         timing = decoded.turn.timing
         source = Source(
@@ -101,13 +113,16 @@ class Placer:
         messages = {link.id: link.message for link in links}
         offset = decoded.entry.started_ns
         called_ns = iter([offset + at_ns for at_ns in decoded.called_ns])
-        new, moved_from = 0, []
+        new, moved_from, moved, written = 0, [], [], 0
         for link in links:
             before = known.get(link.id)
             if before and (before.turn_id, before.position) <= (turn.id, link.position):
                 if before.is_answer and not before.is_quoted and before.turn_id < turn.id:
                     tables.quote_message(link.id, source)
                 continue
+            written += 1
+            if written % _AT_ONCE == 0:
+                yield rest
             parent = messages.get(link.parent_id or "")
             seen = Seen(
                 id=link.id,
@@ -120,9 +135,7 @@ class Placer:
             row = _message_row(link, seen, turn, turn_number, track, decoded, source)
             parts = link.message.parts
             if before:
-                if _call_ids(tables.move_message(row, parts)) != _call_ids(parts):
-                    # It gave its calls to a later turn.
-                    forgetting.make_stale(tables, turn.conversation_id)
+                moved.append(_moved(tables, row, parts))
             else:
                 tables.add_message(row, parts)
             known[link.id] = Known(
@@ -137,7 +150,7 @@ class Placer:
                 new += before is None
                 moved_from += [before.turn_id] if before else []
         calls.state(decoded.hints.tool_durations, _results(links))
-        return _Put(new, moved_from)
+        return _Put(new, moved_from, moved)
 
     def _finish(
         self,
@@ -148,7 +161,6 @@ class Placer:
         calls: Calls,
         put: "_Put",
     ) -> None:
-        calls.write(tables)
         row = conversations.merged(tables.conversation(identity.id), identity, decoded, turn)
         row = msgspec.structs.replace(
             row,
@@ -174,6 +186,33 @@ class _Put(msgspec.Struct, frozen=True):
 
     new: int
     moved_from: list[str]
+    moved: list["_Moved"]
+
+
+class _Moved(msgspec.Struct, frozen=True):
+    """A message that stands at a later turn; `words` as Tables.move_message wants them."""
+
+    row: MessageRow
+    words: tuple[str | None, str] | None
+    has_other_calls: bool
+
+
+def _moved(tables: Tables, row: MessageRow, parts: tuple[Part, ...]) -> _Moved:
+    before = tables.parts(row.id)
+    words = None if before is None else rows.words(before), rows.words(parts)
+    return _Moved(
+        row,
+        None if words[0] == words[1] else words,
+        # It gave its calls to the later turn.
+        _call_ids(before) != _call_ids(parts),
+    )
+
+
+def _move(tables: Tables, moved: Iterable[_Moved]) -> None:
+    for one in moved:
+        tables.move_message(one.row, one.words)
+        if one.has_other_calls:
+            forgetting.make_stale(tables, one.row.conversation_id)
 
 
 def _start(

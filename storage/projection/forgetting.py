@@ -25,6 +25,12 @@ def forget_entry(tables: Tables, entry_id: str) -> None:
         """,
         [f"{entry_id}.", f"{entry_id}/"],
     ).fetchall()
+    unfinished = tables.db.execute(
+        f"select conversation_id from {tables.prefix}stale where unfinished > ? and unfinished < ?",
+        [f"{entry_id}.", f"{entry_id}/"],
+    ).fetchall()
+    for (conversation_id,) in unfinished:
+        make_stale(tables, conversation_id)
     for turn_id, conversation_id, answer_id in found:
         make_stale(tables, conversation_id)
         for other in tables.going_on(answer_id) if answer_id is not None else ():
@@ -37,13 +43,18 @@ def make_stale(tables: Tables, conversation_id: str) -> None:
     Have a conversation removed, and made again from the entries that still hold turns.
 
     So are those that go on from its answers, its subagents, and those that the same task was
-    given to: where their messages stand, and which call started them, depends on it.
+    given to: where their messages stand, and which call started them, depends on it. A turn that is
+    not finished may have seen any of them.
     """
     left = [conversation_id]
     while left:
         one = left.pop()
         cursor = tables.db.execute(
-            f"insert into {tables.prefix}stale (conversation_id) values (?) on conflict do nothing",
+            f"""
+            insert into {tables.prefix}stale (conversation_id) values (?)
+            on conflict (conversation_id) do update set unfinished = null
+            where unfinished is not null
+            """,
             [one],
         )
         left += _behind(tables, one) if cursor.rowcount else ()
@@ -62,6 +73,8 @@ def _behind(tables: Tables, conversation_id: str) -> list[str]:
         select c.id from {conversations} c join {conversations} this
         on c.spawn_digest = this.spawn_digest and c.session_id = this.session_id
         where this.id = :id and c.id <> :id and c.is_subagent = 1
+        union
+        select conversation_id from {tables.prefix}stale where unfinished is not null
         """,
         {"id": conversation_id},
     ).fetchall()
@@ -69,12 +82,13 @@ def _behind(tables: Tables, conversation_id: str) -> list[str]:
 
 
 def stale(tables: Tables) -> list[str]:
-    sql = f"select conversation_id from {tables.prefix}stale"
+    sql = f"select conversation_id from {tables.prefix}stale where unfinished is null"
     return [conversation_id for (conversation_id,) in tables.db.execute(sql).fetchall()]
 
 
 def has_stale(tables: Tables) -> bool:
-    return tables.db.execute(f"select 1 from {tables.prefix}stale limit 1").fetchone() is not None
+    sql = f"select 1 from {tables.prefix}stale where unfinished is null limit 1"
+    return tables.db.execute(sql).fetchone() is not None
 
 
 def remove_slice(tables: Tables, conversation_id: str) -> bool:

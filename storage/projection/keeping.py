@@ -183,7 +183,8 @@ def _beyond(conn: sqlite3.Connection, mark: str) -> int:
 
 def stale(conn: sqlite3.Connection) -> int:
     """How many conversations of the set that is read wait to be made again."""
-    return int(conn.execute("select count(*) from stale").fetchone()[0])
+    sql = "select count(*) from stale where unfinished is null"
+    return int(conn.execute(sql).fetchone()[0])
 
 
 def requeue_session(db: Database, session_id: str) -> None:

@@ -303,7 +303,9 @@ _TABLES = (
     """,
     """
     create table {p}stale (                -- conversations to be removed, and made again from what
-        conversation_id text primary key   -- turns are left of them
+        conversation_id text primary key,  -- turns are left of them
+        unfinished text                    -- turn of which some rows are there, and more are to
+                                           -- come; NULL: it is to be removed
     ) strict, without rowid
     """,
 )

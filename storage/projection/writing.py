@@ -64,11 +64,25 @@ class Tables:
         sql = f"select 1 from {self.prefix}turns where id = ?"
         return self._conn.execute(sql, [turn_id]).fetchone() is not None
 
-    def put_turn(self, row: TurnRow, notes: Iterable[NoteRow]) -> int:
-        """The number of a new turn."""
-        cursor = self._conn.execute(_insert(TurnRow, self.prefix + "turns"), _values(row))
+    def next_turn(self) -> int:
+        """The number of a new turn, which messages may name before it is put down."""
+        name = self.prefix + "turns"
+        sql = "update sqlite_sequence set seq = seq + 1 where name = ? returning seq"
+        row = self._conn.execute(sql, [name]).fetchone()
+        if row is None:  # the first of its table
+            row = self._conn.execute(
+                "insert into sqlite_sequence (name, seq) values (?, 1) returning seq", [name]
+            ).fetchone()
+        return int(row[0])
+
+    def put_turn(self, number: int, row: TurnRow, notes: Iterable[NoteRow]) -> None:
+        columns = ", ".join(("number", *TurnRow.__struct_fields__))
+        places = ", ".join("?" * (len(TurnRow.__struct_fields__) + 1))
+        self._conn.execute(
+            f"insert into {self.prefix}turns ({columns}) values ({places})",
+            (number, *_values(row)),
+        )
         self._put("notes", notes)
-        return cursor.lastrowid or 0
 
     def put_notes(self, notes: Iterable[NoteRow]) -> None:
         self._put("notes", notes)
@@ -145,22 +159,26 @@ class Tables:
         cursor = self._conn.execute(_insert(MessageRow, self.prefix + "messages"), _values(row))
         self.index.add(cursor.lastrowid or 0, rows.words(parts))
 
-    def move_message(self, row: MessageRow, parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
+    def parts(self, message_id: str) -> tuple[Part, ...] | None:
+        """Those of a message; None: they cannot be read any more."""
+        (content,) = self._conn.execute(
+            f"select content from {self.prefix}messages where id = ?", [message_id]
+        ).fetchone()
+        return self._parts(content)
+
+    def move_message(self, row: MessageRow, words: tuple[str | None, str] | None) -> None:
         """
         An earlier turn holds this message: its words count from now on.
 
-        What stood there; None: it cannot be read any more.
+        `words` are those of before, None if they cannot be read, and those of now; None: the same.
         """
-        number, content = self._conn.execute(
-            f"select number, content from {self.prefix}messages where id = ?", [row.id]
-        ).fetchone()
         self._conn.execute(_update(MessageRow, self.prefix + "messages"), (*_values(row), row.id))
-        before = self._parts(content)
-        text = rows.words(parts)
-        if before is None or rows.words(before) != text:
-            self.index.remove(number, None if before is None else rows.words(before))
-            self.index.add(number, text)
-        return before
+        if words is not None:
+            (number,) = self._conn.execute(
+                f"select number from {self.prefix}messages where id = ?", [row.id]
+            ).fetchone()
+            self.index.remove(number, words[0])
+            self.index.add(number, words[1])
 
     def quote_message(self, message_id: str, source: Source) -> None:
         """Have what an answer brought quote the request that sends it again."""
@@ -333,7 +351,7 @@ def _adding(names: Sequence[str]) -> str:
 
 
 def _values(row: Row) -> tuple[Any, ...]:
-    return tuple(getattr(row, name) for name in row.__struct_fields__)
+    return msgspec.structs.astuple(row)
 
 
 @functools.cache

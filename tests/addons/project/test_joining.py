@@ -92,7 +92,7 @@ def test_an_answer_that_goes_while_its_conversation_is_made_anew(house):
     house.project()
     tables = keeping.sets(house.db)[0]
     with database.write(house.db):
-        house.db.execute("insert into stale values ('t')")
+        house.db.execute("insert into stale (conversation_id) values ('t')")
         while forgetting.remove_slice(tables, "t"):
             pass
         traffic.delete(house.db, gone)
