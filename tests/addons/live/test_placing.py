@@ -2,8 +2,10 @@
 
 import pytest
 
+from addons import project
 from addons.background import Background
-from storage import conversations, database, messages, quotes, sessions, turns
+from addons.project import calls, chain, placing
+from storage import conversations, database, messages, quotes, sessions, traffic, turns
 from storage.contents import Contents
 from storage.datadir import DataDir
 from storage.feed import Feed
@@ -188,3 +190,58 @@ def test_rows_quote_the_messages_of_their_socket(log, session, db, go, is_live):
     assert texts[0] == texts[4] == words[0]
     assert words[1] in texts[1]
     assert texts[3] == words[2]
+
+
+@pytest.fixture
+def resting(monkeypatch):
+    """Work rests wherever it may."""
+    monkeypatch.setattr(project, "_WORK_S", -1.0)
+    for module in (calls, chain, placing):
+        monkeypatch.setattr(module, "_AT_ONCE", 1)
+
+
+def long_turn(socket, answer="resp_1"):
+    creates(socket, *(item(f"words {n}", ("user", "assistant")[n % 2]) for n in range(6)))
+    responds(socket, answer, shell("call_1", "ls"))
+
+
+def test_a_long_turn_shows_while_the_socket_is_open(log, session, db, feed, go, resting):
+    socket = codex(log, session)
+    long_turn(socket)
+    creates(socket, output("call_1", "a.txt"), previous="resp_1")
+    responds(socket, "resp_2", item("One file.", "assistant"))
+    go()
+    assert turn_ids(db) == [f"{socket.id}.0000{n}" for n in range(2)]
+    assert types(feed).count("turn.stored") == 2
+    live = projected(db)
+    assert live["stale"] == []
+    with database.write(db):
+        keeping.begin(db, is_forced=False)
+    go()
+    assert keeping.state(db.conn).result.startswith("done: 2 turns")
+    assert projected(db) == live
+
+
+@pytest.mark.parametrize("what", ["deleted", "restarted"])
+def test_a_long_turn_of_an_open_socket_that_is(log, session, db, datadir, go, resting, what):
+    socket = codex(log, session)
+    long_turn(socket)
+    log.append()
+    background = Background(datadir, Feed())
+    while not db.conn.execute("select 1 from stale").fetchone():
+        background.step(db)
+    for _ in range(12):
+        background.step(db)
+    assert db.conn.execute("select 1 from messages").fetchone()
+    if what == "deleted":
+        with database.write(db):
+            traffic.delete(db, socket.id)
+        go(background)
+    else:
+        go()
+        assert turn_ids(db) == []
+        socket.close()
+        go()
+    assert len(turn_ids(db)) == (what == "restarted")
+    found = "select (select count(*) from messages), (select count(*) from stale)"
+    assert db.conn.execute(found).fetchone() == ((7, 0) if what == "restarted" else (0, 0))
