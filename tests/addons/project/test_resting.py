@@ -40,7 +40,7 @@ def left(house):
     """What stands in the tables without its turn."""
     return house.one(
         """
-        select (select count(*) from messages where turn_id not in (select id from turns)) +
+        select (select count(*) from messages where turn not in (select number from turns)) +
             (select count(*) from tool_calls where turn_id not in (select id from turns)) +
             (select count(*) from stale)
         """
