@@ -6,7 +6,7 @@ in the writer thread inside the transaction of a step.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlite_utils import Database
@@ -137,10 +137,7 @@ class Rows:
         for statement, values in rows.items():
             if values:
                 db.conn.executemany(statement, values)
-        ended = [row.id for row in self._entries if row.closed]
-        for tables in keeping.sets(db) if ended else ():
-            for entry_id in ended:
-                tables.enqueue(entry_id)
+        keeping.enqueue(db, [row.id for row in self._entries if row.closed])
 
 
 def _whole(row: EntryRow, writer: str) -> tuple[Any, ...]:
@@ -287,10 +284,16 @@ def standing(db: Database, entry_id: str) -> Standing | None:
     )
 
 
-def is_there(db: Database, entry_id: str) -> bool:
-    """Whether there is such an entry."""
-    row = db.conn.execute("select 1 from entries where id = ?", [entry_id]).fetchone()
-    return row is not None
+def known(db: Database, entry_id: str) -> Literal["there", "removed"] | None:
+    """Whether there is such an entry, or was; None: never."""
+    row = db.conn.execute(
+        """
+        select 'there' from entries where id = :id
+        union all select 'removed' from removed_entries where entry_id = :id limit 1
+        """,
+        {"id": entry_id},
+    ).fetchone()
+    return row[0] if row else None
 
 
 def open_entries(db: Database, writer: str, limit: int) -> list[str]:

@@ -51,11 +51,13 @@ def segments(folder: Path) -> list[int]:
 
 def writers(root: Path) -> Iterator[Path]:
     """The folders of all writers, living or dead, oldest first."""
-    with contextlib.suppress(FileNotFoundError):
-        for name in sorted(os.listdir(root)):
-            folder = root / name
-            if folder.is_dir() and not name.startswith("."):
-                yield folder
+    try:
+        with os.scandir(root) as found:
+            names = [one.name for one in found if one.is_dir() and not one.name.startswith(".")]
+    except FileNotFoundError:
+        return
+    for name in sorted(names):
+        yield root / name
 
 
 # --- writing -------------------------------------------------------------------------------------

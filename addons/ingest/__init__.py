@@ -132,7 +132,7 @@ class Ingest:
     def _in_turn(self, db: Database) -> Iterator[Tail]:
         """All writers, beginning behind the one that was served last."""
         names = [folder.name for folder in spool.writers(self._root)]
-        for name in set(self._tails).difference(names):
+        for name in self._tails.keys() - names:
             del self._tails[name]
         for name in sorted(names, key=lambda name: (name <= self._last, name)):
             tail = self._tails.get(name)

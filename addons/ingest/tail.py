@@ -182,10 +182,11 @@ class _Step:
 
     def _open(self, record: SpoolRecord) -> None:
         entry_id = ids.text(record.entry)
-        if self._seen.get(record.entry) or raw.is_there(self._db, entry_id):
-            raise Indigestible("a second open of this entry")
-        if raw.is_removed(self._db, entry_id):
+        known = self._seen.get(record.entry) or raw.known(self._db, entry_id)
+        if known == "removed":
             return
+        if known:
+            raise Indigestible("a second open of this entry")
         opened = _OPENED.decode(record.content)
         opened, session = self._places.place(opened)
         if session is None:

@@ -2,6 +2,7 @@
 
 import itertools
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 from sqlite_utils import Database
@@ -72,6 +73,18 @@ def sets(db: Database) -> list[Tables]:
     """The sets that entries go to: the one that is read, and the one that a rebuild fills."""
     found = [Tables(db, LIVE)]
     return [*found, Tables(db, NEXT)] if _known(db).is_building else found
+
+
+def enqueue(db: Database, entry_ids: Sequence[str]) -> None:
+    """Have entries taken up by the sets that they go to."""
+    if not entry_ids:
+        return
+    (is_building,) = db.conn.execute("select is_building from projection").fetchone()
+    for prefix in (LIVE, NEXT) if is_building else (LIVE,):
+        db.conn.executemany(
+            f"insert into {prefix}unprojected (entry_id) values (?) on conflict do nothing",
+            [(entry_id,) for entry_id in entry_ids],
+        )
 
 
 # --- rebuild -------------------------------------------------------------------------------------
