@@ -259,7 +259,7 @@ class TestFind:
         sessions.create(db)
         with plans.of(db) as plan:
             sessions.find(db.conn, one.id)
-        assert plan.texts == ["SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 (id=?)"]
+        assert plan.texts == ["SEARCH sessions USING PRIMARY KEY (id=?)"]
 
     def test_three_characters_are_no_prefix(self, db):
         session = sessions.create(db)
