@@ -33,6 +33,14 @@ from storage.records import Record
 
 _AT_ONCE = 400  # ids in one question
 
+_KEYS: dict[type[Row], str] = {
+    ConversationRow: "id",
+    ToolCallRow: "id",
+    TouchRow: "conversation_id, tool_call_id, number",
+    TaskRow: "conversation_id, key",
+    NoteRow: "turn_id, number",
+}
+
 
 class Known(Record, frozen=True, kw_only=True):
     """
@@ -362,7 +370,9 @@ def _insert(shape: type[Row], name: str) -> str:
 
 @functools.cache
 def _replace(shape: type[Row], name: str) -> str:
-    return _insert(shape, name).replace("insert into", "insert or replace into", 1)
+    # Not `insert or replace`: a row that goes and comes again leaves a hole in its page.
+    changes = ", ".join(f"{column} = excluded.{column}" for column in shape.__struct_fields__)
+    return f"{_insert(shape, name)} on conflict ({_KEYS[shape]}) do update set {changes}"
 
 
 @functools.cache
