@@ -37,7 +37,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 def report(conn: sqlite3.Connection, datadir: DataDir) -> Health:
     """The state of this moment."""
     sessions, entries = _row(conn, "select count(*), coalesce(sum(traffic_count), 0) from sessions")
-    (open_entries,) = _row(conn, "select count(*) from entries where outcome is null")
+    # Of writers, that it is read off the index of what is open: `*` goes through all entries.
+    (open_entries,) = _row(conn, "select count(writer) from entries where outcome is null")
     (quarantined,) = _row(conn, "select count(*) from quarantine")
     (unswept,) = _row(conn, "select count(*) from tombstones where swept = 0")
     return Health(

@@ -5,7 +5,7 @@ import sqlite3
 from storage import database, health, ids, sessions, spool
 from storage.health import GapCount
 from storage.processes import Announcement, Process
-from tests.storage import recording
+from tests.storage import plans, recording
 
 
 def test_of_a_fresh_data_dir(datadir, db):
@@ -70,3 +70,10 @@ def test_works_on_a_reader(datadir, db):
         assert health.report(conn, datadir).sessions == 0
     finally:
         conn.close()
+
+
+def test_does_not_look_at_all_entries(datadir, db):
+    with plans.of(db) as plan:
+        health.report(db.conn, datadir)
+    of_entries = [text for text in plan.texts if "entries" in text]
+    assert of_entries == ["SCAN entries USING INDEX entries_open"]
