@@ -122,11 +122,8 @@ def find(conn: sqlite3.Connection, text: str) -> Session:
     asked = {"id": text.lower(), "name": text, "least": _MIN_PREFIX}
     for meant in _MEANT:
         # The plus: else all rows are looked up one by one, in the order of the index.
-        rows = conn.execute(
-            f"select {_COLUMNS} from sessions where {meant} order by +created_ms desc, id desc",
-            asked,
-        ).fetchall()
-        found = [_session(row) for row in rows]
+        query = f"select {_COLUMNS} from sessions where {meant} order by +created_ms desc, id desc"
+        found = [_session(row) for row in conn.execute(query, asked).fetchall()]
         if len(found) == 1:
             return found[0]
         if found:
