@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from storage import chains, clocks, database, digests, entries, recipes, traffic
+from storage import chains, clocks, database, digests, entries, recipes, recoding, traffic
 from storage.errors import StoreError
 from storage.held import Held
 from storage.recipes import Step
+from storage.recoding import Coded
 from storage.records import Cut, Entry
 
 _MOST_ENTRIES = 64
@@ -30,7 +31,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     Some entries and what hangs on them.
 
     `bodies` are whole, proved, and by digest. One that is not there was left out because it is
-    long or stored decoded, or could not be read: reading it alone tells why. `clocks` are, by
+    long or came zstd-coded, or could not be read: reading it alone tells why. `clocks` are, by
     entry, the moments and sizes of the chunks of its answer; None: there are too many.
     """
 
@@ -61,12 +62,13 @@ class _Sealed(NamedTuple):
     body_id: int
     base: int | None
     recipe: bytes
+    coding: bytes | None = None
 
 
 def _sealed(body: str) -> str:
     return f"""
-        {body}.id, {body}.base, case when {body}.uses > 0 and {body}.coding is null
-            and {body}.size_bytes <= {_MOST_BYTES} then {body}.recipe end
+        {body}.id, {body}.base, case when {body}.uses > 0
+            and {body}.size_bytes <= {_MOST_BYTES} then {body}.recipe end, {body}.coding
     """
 
 
@@ -80,7 +82,7 @@ _SELECT = f"""
         left join clocks c on c.entry_id = e.id and c.side = 'response' and c.first = 0
     where e.session_id = ? and e.id > ? order by e.id limit {_MOST_ENTRIES}
 """
-_BEHIND = slice(-10, None)  # the columns of an entry
+_BEHIND = slice(-12, None)  # the columns of an entry
 
 
 def _batch(conn: sqlite3.Connection, held: Held, session_id: str, last: str) -> Batch:
@@ -96,11 +98,10 @@ def _batch(conn: sqlite3.Connection, held: Held, session_id: str, last: str) -> 
         if found.entries and size_bytes > _MOST_BYTES:
             break
         found.entries.append(entry)
-        id1, base1, recipe1, id2, base2, recipe2, count, run, is_cut, is_gapped = row[_BEHIND]
-        if asked and recipe1 is not None:
-            sealed_by_digest[asked.digest] = _Sealed(id1, base1, recipe1)
-        if answered and recipe2 is not None:
-            sealed_by_digest[answered.digest] = _Sealed(id2, base2, recipe2)
+        *sealed, count, run, is_cut, is_gapped = row[_BEHIND]
+        for body, (body_id, base, recipe, coding) in ((asked, sealed[:4]), (answered, sealed[4:])):
+            if body and recipe is not None:
+                sealed_by_digest[body.digest] = _Sealed(body_id, base, recipe, coding)
         if run is not None:
             found.clocks[entry.id] = _clock(conn, entry.id, count, run)
         if is_cut:
@@ -148,19 +149,25 @@ def _read(
     sealed_by_id = _bases(conn, bases) if bases else {}
     sealed_by_id |= {sealed.body_id: sealed for sealed in sealed_by_digest.values()}
     resolved: dict[int, list[Step]] = {}
-    for digest, (body_id, base, recipe) in sealed_by_digest.items():
+    for digest, (body_id, base, recipe, sealed) in sealed_by_digest.items():
         try:
+            coding = recoding.unpack(sealed) if sealed else None
+            if isinstance(coding, Coded):
+                continue
             if base is None:
                 steps = chains.unsealed(base, recipe)
             else:
                 steps = _resolved(body_id, sealed_by_id, resolved)
             parts = held.chunks(recipes.own(steps))
+            if parts is None:
+                continue
+            data = b"".join(parts)
+            if coding:
+                data = recoding.again(coding, data)
         except (ValueError, KeyError, StoreError):
             continue
-        if parts is not None:
-            data = b"".join(parts)
-            if hashlib.sha256(data).digest() == digest:
-                bodies[digest] = data
+        if hashlib.sha256(data).digest() == digest:
+            bodies[digest] = data
 
 
 def _bases(conn: sqlite3.Connection, ids: Iterable[int]) -> dict[int, _Sealed]:
@@ -190,7 +197,7 @@ def _resolved(
             raise ValueError("its bases are in a circle")
         chain.append(sealed_by_id[at])
         at = chain[-1].base
-    for at, base, recipe in reversed(chain):
+    for at, base, recipe, _ in reversed(chain):
         steps = chains.unsealed(base, recipe)
         resolved[at] = recipes.rebase(steps, resolved[base]) if base is not None else steps
     return resolved[body_id]

@@ -58,7 +58,9 @@ def foreign_codings(conn: sqlite3.Connection) -> dict[str, int]:
         "select coding from bodies where coding is not null and uses > 0"
     ):
         with contextlib.suppress(StoreError):
-            found[recoding.unpack(coding).library] += 1
+            known = recoding.unpack(coding)
+            if isinstance(known, recoding.Coded):
+                found[known.library] += 1
     del found[recoding.library()]
     return found
 

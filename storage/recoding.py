@@ -1,7 +1,8 @@
 """
-Bodies that came zstd-coded, stored decoded where coding them again gives the same bytes.
+Bodies stored in another form that gives the same bytes again; their `Coding` says which and how.
 
-An agent that sends its conversation again with every turn and codes each request would store each
+Event streams are stored split (`splitting`), bodies that came zstd-coded are stored decoded. An
+agent that sends its conversation again with every turn and codes each request would store each
 nearly whole: coded bytes are alike only up to the first change. Decoded they cost what is new.
 
 Which encoder it was is found out by trying, at the time of writing, and proved each time by the
@@ -18,14 +19,15 @@ from collections.abc import Iterator
 import msgspec
 import zstandard
 
-from storage import flips
+from storage import flips, splitting
 from storage.errors import StoreError
+from storage.splitting import Split
 
-#: of coded bodies that are tried: shorter ones save nothing, of longer ones reading would be slow
-SIZES = range(4 << 10, 2 << 20)
+# Of coded bodies that are tried: shorter ones save nothing, of longer ones reading would be slow.
+_SIZES = range(4 << 10, 2 << 20)
 
 _MAGIC = bytes.fromhex("28b52ffd")
-HEAD_BYTES = len(_MAGIC)  # of a body tell whether it is worth trying
+HEAD_BYTES = 8  # of a body tell whether it is worth trying
 _PLAIN_BYTES = 4 << 20  # at most; the whole is coded again to read a part
 _BLOCK_BYTES = 128 << 10  # a wrong guess shows in the first one
 _LEVELS = (3, 1, 2, 4, 5, 6)
@@ -33,8 +35,8 @@ _LEVELS = (3, 1, 2, 4, 5, 6)
 _local = threading.local()
 
 
-class Coding(msgspec.Struct, frozen=True, array_like=True):
-    """How to code the stored bytes again."""
+class Coded(msgspec.Struct, frozen=True, array_like=True):
+    """How to code the stored bytes again with zstd."""
 
     library: str
     level: int
@@ -43,7 +45,10 @@ class Coding(msgspec.Struct, frozen=True, array_like=True):
     plain_bytes: int
 
 
-_DECODE = msgspec.msgpack.Decoder(Coding)
+type Coding = Coded | Split
+
+# The first item tells them apart: a text of the one, a number of the other.
+_DECODE = (msgspec.msgpack.Decoder(Coded), msgspec.msgpack.Decoder(Split))
 
 
 def pack(coding: Coding) -> bytes:
@@ -55,8 +60,9 @@ def unpack(data: bytes) -> Coding:
     """Damage within one byte undone, which the digest of the body proves. Raises StoreError."""
     found = [data] if flips.is_sound(data) else [mended for _, mended in flips.proposals(data)]
     for sealed in found:
-        with contextlib.suppress(msgspec.DecodeError):
-            return _DECODE.decode(sealed[:-4])
+        for decoder in _DECODE:
+            with contextlib.suppress(msgspec.DecodeError):
+                return decoder.decode(sealed[:-4])
     raise StoreError("how it was coded is damaged")
 
 
@@ -66,13 +72,36 @@ def library() -> str:
 
 def may_be_coded(head: bytes, size_bytes: int) -> bool:
     """Whether it is worth trying, by the first bytes of a body."""
-    return head.startswith(_MAGIC) and size_bytes in SIZES
+    if head.startswith(_MAGIC):
+        return size_bytes in _SIZES
+    return splitting.may_be_split(head, size_bytes)
 
 
-def undone(coded: bytes) -> tuple[Coding, bytes] | None:
-    """The plain bytes, and how they become these again; None if that is not known."""
-    if not may_be_coded(coded[:HEAD_BYTES], len(coded)):
+def undone(data: bytes) -> tuple[Coding, bytes] | None:
+    """What to store, and how it becomes these bytes again; None: they are stored as they are."""
+    if not may_be_coded(data[:HEAD_BYTES], len(data)):
         return None
+    return _decoded(data) if data.startswith(_MAGIC) else splitting.split(data)
+
+
+def again(coding: Coding, plain: bytes) -> bytes:
+    """The bytes that came; the caller proves them by their digest. Raises StoreError."""
+    if isinstance(coding, Split):
+        return splitting.joined(coding, plain)
+    return b"".join(_coded(coding, plain))
+
+
+def failure(coding: Coding) -> StoreError:
+    """What to say if the bytes are not those that came."""
+    if isinstance(coding, Split) or coding.library == library():
+        return StoreError("its bytes have another digest")
+    return StoreError(
+        f"it came coded and is stored decoded; {coding.library} gives its bytes again, "
+        f"{library()} does not: read it with a zstandard of that version"
+    )
+
+
+def _decoded(coded: bytes) -> tuple[Coded, bytes] | None:
     plain = _plain(coded)
     if plain is None:
         return None
@@ -80,26 +109,11 @@ def undone(coded: bytes) -> tuple[Coding, bytes] | None:
     has_size = frame.content_size == len(plain)
     known = getattr(_local, "level", _LEVELS[0])  # an agent codes all its requests alike
     for level in sorted(_LEVELS, key=lambda level: level != known):
-        coding = Coding(library(), level, has_size, frame.has_checksum, len(plain))
+        coding = Coded(library(), level, has_size, frame.has_checksum, len(plain))
         if _gives(coding, plain, coded):
             _local.level = level
             return coding, plain
     return None
-
-
-def again(coding: Coding, plain: bytes) -> bytes:
-    """The coded bytes; the caller proves them by their digest."""
-    return b"".join(_coded(coding, plain))
-
-
-def failure(coding: Coding) -> StoreError:
-    """What to say if the bytes are not those that came."""
-    if coding.library == library():
-        return StoreError("its bytes have another digest")
-    return StoreError(
-        f"it came coded and is stored decoded; {coding.library} gives its bytes again, "
-        f"{library()} does not: read it with a zstandard of that version"
-    )
 
 
 def _plain(coded: bytes) -> bytes | None:
@@ -116,7 +130,7 @@ def _plain(coded: bytes) -> bytes | None:
     return bytes(plain) if stream.eof and not stream.unused_data else None
 
 
-def _gives(coding: Coding, plain: bytes, coded: bytes) -> bool:
+def _gives(coding: Coded, plain: bytes, coded: bytes) -> bool:
     at = 0
     for piece in _coded(coding, plain):
         if coded[at : at + len(piece)] != piece:
@@ -125,7 +139,7 @@ def _gives(coding: Coding, plain: bytes, coded: bytes) -> bool:
     return at == len(coded)
 
 
-def _coded(coding: Coding, plain: bytes) -> Iterator[bytes]:
+def _coded(coding: Coded, plain: bytes) -> Iterator[bytes]:
     compressor = zstandard.ZstdCompressor(
         level=coding.level,
         write_checksum=coding.has_checksum,

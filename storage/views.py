@@ -39,7 +39,7 @@ class BodyView:
         self.size_bytes = size_bytes
         self.digest = digest
         self.stretch = stretch  # where some bytes stand; None: in no chunks, or that is not known
-        self.plain = plain or self  # what is stored of a body that is coded again as it is read
+        self.plain = plain or self  # what is stored of a body in another form
         self._read = read
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
@@ -116,7 +116,7 @@ def proved_by(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> 
 def _coded_view(
     conn: sqlite3.Connection, digest: bytes, found: Found, reader: packs.Reader
 ) -> BodyView:
-    """Of a body that is coded again as it is read; it is short enough to be held."""
+    """Of a body that is stored in another form; it is short enough to be held."""
     coding = found.coding
     assert coding is not None
     layout = _Layout(reader, found.runs, coding.plain_bytes)

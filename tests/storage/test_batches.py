@@ -8,6 +8,8 @@ from storage import batches, chains, database, packing, traffic
 from storage.records import Cut, Gap
 from tests.har.recording import MS, Recording
 from tests.storage import damage
+from tests.storage.test_recoding import coded, words
+from tests.storage.test_splitting import streamed
 
 
 def noise(size, seed=1):
@@ -57,6 +59,18 @@ def test_what_cannot_be_read_is_left_out(recording, db):
         db.execute("update bodies set uses = 0 where digest = ?", [digests[3]])
 
     assert list(bodies_of(recording)) == [digests[0]]
+
+
+def test_streams_are_joined_again(recording, db):
+    """What came zstd-coded is left out: it may be long."""
+    said = [noise(400, seed).hex().encode() for seed in range(4)]
+    datas = [streamed(said[0]), coded(words(9000)), *map(streamed, said[1:])]
+    digests = asked(recording, datas)
+    damage.first_chunk(db, digests[3])
+    with database.write(db):
+        db.execute("update bodies set coding = x'00' where digest = ?", [digests[4]])
+
+    assert bodies_of(recording) == {digests[0]: datas[0], digests[2]: datas[2]}
 
 
 def test_a_base_that_is_gone_or_in_a_circle(recording, db):

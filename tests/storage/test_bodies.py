@@ -23,7 +23,7 @@ def noise(size, seed=1):
 
 def text(size, seed=1):
     words = random.Random(seed)
-    line = b'data: {"type":"content_block_delta","delta":{"text":"%d"}}\n\n'
+    line = b'line: {"type":"content_block_delta","delta":{"text":"%d"}}\n\n'
     return b"".join(line % words.getrandbits(20) for _ in range(size // 50 + 1))[:size]
 
 

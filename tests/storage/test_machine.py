@@ -20,6 +20,7 @@ from storage.errors import NotFound
 from tests.storage.test_bodies import noise
 from tests.storage.test_flaws import flip
 from tests.storage.test_recoding import coded, words
+from tests.storage.test_splitting import streamed
 
 PARTS = [
     random.Random(1).randbytes(3000),
@@ -29,6 +30,7 @@ PARTS = [
     bytes(9000),
     random.Random(4).randbytes(120_000),
     b"x",
+    streamed(words(3000, 6)),
 ]
 TALK = words(40_000, 5)
 # Parts by their numbers, so that what failed is told in few words.
