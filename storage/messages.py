@@ -38,7 +38,6 @@ class Message(Record, frozen=True, kw_only=True):
     turn_id: str
     position: int  # in that turn
     at_ns: int  # Unix time at which it passed
-    provider_id: str | None
     session_id: str  # of its turn
     preview: str  # the first 200 signs of its text, in one line
     injected: tuple[int, ...]  # parts that the agent put in beside what the user wrote
@@ -67,8 +66,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 COLUMNS = """
     m.number, m.id, m.conversation_id, m.parent_id, m.depth, m.track, m.role, m.kind, m.hangs,
-    m.is_partial, m.is_answer, t.id, m.position, m.at_ns, m.provider_id, t.session_id,
-    m.preview, m.injected, m.content
+    m.is_partial, m.is_answer, t.id, m.position, m.at_ns, t.session_id, m.preview,
+    m.injected, m.content
 """
 _TURN, _POSITION = 11, 12
 IN_SIGHT = "t.session_id not in (select session_id from tombstones where swept = 0)"
@@ -150,7 +149,7 @@ def get(conn: sqlite3.Connection, message_id: str) -> Message | None:
 def of_rows(conn: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> list[Message]:
     """In their order; without those that were deleted since they were read."""
     contents = Contents(conn)
-    found = (_of_row(row, contents.parts(row[1], row[18])) for row in rows)
+    found = (_of_row(row, contents.parts(row[1], row[17])) for row in rows)
     return [message for message in found if message is not None]
 
 
@@ -172,10 +171,9 @@ def _of_row(row: tuple[Any, ...], parts: tuple[Part, ...] | None) -> Message | N
         turn_id=row[11],
         position=row[12],
         at_ns=row[13],
-        provider_id=row[14],
-        session_id=row[15],
-        preview=packing.preview(parts) if row[16] is None else row[16],
-        injected=_INDICES.decode(row[17]),
+        session_id=row[14],
+        preview=packing.preview(parts) if row[15] is None else row[15],
+        injected=_INDICES.decode(row[16]),
         parts=parts,
     )
 

@@ -36,7 +36,7 @@ class Turn(Record, frozen=True, kw_only=True):
     stop_reason: str | None
     failure_type: str | None
     failure_text: str | None
-    answer_id: str | None
+    answer_id: str | None  # by the provider, of one that a later request may name
     previous_id: str | None
     is_unjoined: bool  # the answer that it goes on from is not known (yet)
     prompt: str | None

@@ -285,7 +285,6 @@ def _message_row(
         turn=turn_number,
         position=link.position,
         at_ns=seen.at_ns,
-        provider_id=link.message.id,
         preview=preview,
         injected=msgspec.msgpack.encode(reading.injected),
         content=rows.pack(parts, source, "response" if link.is_answer else "request"),

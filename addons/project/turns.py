@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from addons import wire
 from addons.project import keys, limits, pricing
 from addons.project.reading import Decoded
 from storage.decoded import Part, TextPart, Tool, TurnTiming, Usage
@@ -48,7 +49,7 @@ def row_of(
         ended_ns=None if timing.ended_ns is None else entry.started_ns + timing.ended_ns,
         failure_type=failure.type or "unknown" if failure else None,
         failure_text=(failure.message or "")[:_TEXT_FAILURE] if failure else None,
-        answer_id=answer.id,
+        answer_id=answer.id if wire.by_name(turn.wire).names_answers else None,
         previous_id=asked.previous_id,
         is_unjoined=is_unjoined,
         prompt=hints.prompt[:_MAX_PROMPT] if hints.prompt is not None else None,

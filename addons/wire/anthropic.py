@@ -27,6 +27,7 @@ class Anthropic:
     """The Decoder, and the Format of its exchanges."""
 
     name = "anthropic.messages"
+    names_answers = False
 
     def matches(self, head: Head) -> bool:
         is_call = head.path.endswith((_MESSAGES, _COUNT))

@@ -26,6 +26,7 @@ class _Chat:
     """Decoder and Format."""
 
     name = "openai.chat"
+    names_answers = False
 
     def matches(self, head: Head) -> bool:
         path = head.path.rstrip("/")

@@ -32,6 +32,7 @@ class Gemini:
     """A Decoder, and the Format of its exchanges."""
 
     name = "google.gemini"
+    names_answers = False
 
     def matches(self, head: Head) -> bool:
         return head.method == "POST" and not head.is_websocket and _target(head) is not None

@@ -21,6 +21,7 @@ class _Ollama:
     """Decoder and Format."""
 
     name = "ollama"
+    names_answers = False
 
     def matches(self, head: Head) -> bool:
         """

@@ -34,6 +34,7 @@ class Responses:
     """The decoder, and what it brings for calls over HTTP."""
 
     name = "openai.responses"
+    names_answers = True
 
     def matches(self, head: Head) -> bool:
         operation = _operation(head)

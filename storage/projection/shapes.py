@@ -108,7 +108,6 @@ class MessageRow(Row, kw_only=True):
     turn: int
     position: int
     at_ns: int
-    provider_id: str | None
     preview: str | None
     injected: bytes
     content: bytes

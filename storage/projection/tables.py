@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from storage import ddl
 
-VERSION = 8  # raised when the same bytes would give other rows
+VERSION = 9  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
@@ -56,7 +56,8 @@ _TABLES = (
         ended_ns        integer,           -- Unix time
         failure_type    text,              -- NULL together with failure_text: no failure
         failure_text    text,
-        answer_id       text,              -- the provider's id of the answer
+        answer_id       text,              -- the provider's id of an answer that a later request
+                                           -- may name; NULL: none will
         previous_id     text,              -- Responses: the answer that this goes on from
         is_unjoined     integer not null default 0,  -- 1: no turn before it gave that answer
         prompt          text,              -- the user's own words, if this turn is the first to
@@ -157,7 +158,6 @@ _TABLES = (
         turn            integer not null,  -- number of the smallest that holds it
         position        integer not null,  -- in that turn's request and answer
         at_ns           integer not null,  -- Unix time at which it passed
-        provider_id     text,
         preview         text,              -- the first 200 signs of its text, in one line; NULL:
                                            -- those of its content
         injected        blob not null default x'90',  -- msgpack array: indices of the parts that
