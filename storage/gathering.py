@@ -13,7 +13,7 @@ from sqlite_utils import Database
 
 from storage import database, matching, packing, packs
 from storage.errors import StoreError
-from storage.matching import Keys, Memory
+from storage.matching import Memory
 from storage.packs import Pack
 from storage.recipes import Run
 
@@ -77,7 +77,7 @@ def _begin(db: Database, memory: Memory) -> None:
         memory.recall(db)  # a new process, or something was rolled back
         memory.stamp = stamp
     memory.reader, memory.near = packs.Reader(db.conn, memory.cache), matching.Near()
-    memory.gathered = Gathered(db, memory.keys, number, is_moving=bool(is_moving))
+    memory.gathered = Gathered(db, memory, number, is_moving=bool(is_moving))
 
 
 def _write(db: Database, memory: Memory) -> None:
@@ -86,8 +86,7 @@ def _write(db: Database, memory: Memory) -> None:
         raise StoreError("what was gathered is lost: an earlier write of this transaction failed")
     if not gathered.is_changed:
         return
-    for pack in gathered.write():
-        memory.cache.add(pack)
+    gathered.write()
     memory.stamp += 1
     db.conn.execute(
         "update numbering set next_number = ?, stamp = ?", [gathered.next_number, memory.stamp]
@@ -97,14 +96,14 @@ def _write(db: Database, memory: Memory) -> None:
 class Gathered:
     """New chunks, numbered from `first` on, and uses that changed."""
 
-    def __init__(self, db: Database, keys: Keys, first: int, *, is_moving: bool) -> None:
+    def __init__(self, db: Database, memory: Memory, first: int, *, is_moving: bool) -> None:
         self.first = first
         self.next_number = first
         self.size_bytes = 0
         self.is_changed = False
         self.is_moving = is_moving  # the first store has bodies
         self._db = db
-        self._keys = keys
+        self._keys, self._cache = memory.keys, memory.cache
         self._added: list[Pack] = []  # what came together
         self._firsts: list[int] = []
         self._sizes: list[int] = []
@@ -139,19 +138,16 @@ class Gathered:
             stop = start + count
             while start < min(stop, self.first):
                 start = self._counter.change(start, min(stop, self.first), change)
-            for index in range(start - self.first, stop - self.first):
-                self._uses[index] += change
+            if start < stop:
+                low, high = start - self.first, stop - self.first
+                self._uses[low:high] = [uses + change for uses in self._uses[low:high]]
 
-    def write(self) -> list[Pack]:
-        """Put it all into the tables; returns the packs that were made of it."""
+    def write(self) -> None:
+        """Put it all into the tables."""
         self._counter.write()
-        if not self._added:
-            return []
-        made: list[Pack | None] = []
         for pack, uses in self._parts():
             packing.add_landmarks(self._db, pack)
-            made.append(packing.add(self._db, pack, uses))
-        return [pack for pack in made if pack is not None]
+            packing.add(self._db, self._cache, pack, uses)
 
     def _parts(self) -> Iterator[tuple[Pack, list[int]]]:
         """Chunks for one pack each, and their uses."""

@@ -71,26 +71,29 @@ def recent(db: Database, chunks: int) -> Iterator[tuple[int, Sequence[int]]]:
     return reversed(found)
 
 
-def add(db: Database, pack: Pack, uses: Sequence[int]) -> Pack | None:
+def add(db: Database, cache: packs.Cache, pack: Pack, uses: Sequence[int]) -> None:
     """
-    Store new chunks; returns the pack that they are in, None if there is damage in it.
+    Store new chunks.
 
     They are put together with what came last while that is short: what is new in one body is
     often like what was new in the one before.
     """
     parts = [(pack, uses)]
-    row = db.execute(
-        "select first, uses, stage, is_dirty from packs order by first desc limit 1"
+    row = db.conn.execute(
+        "select first, uses, stage, is_dirty, token from packs order by first desc limit 1"
     ).fetchone()
     if row is not None:
-        last, last_uses, stage, is_dirty = row
-        old = _readable(db, last) if stage == _FRESH and not is_dirty else None
+        last, last_uses, stage, is_dirty, its_token = row
+        old = None
+        if stage == _FRESH and not is_dirty:
+            old = cache.get(its_token) or _readable(db, last)
         if old is not None and pack.first + pack.count - last <= _MOST_NUMBERS:
             _delete(db, last)
             parts.insert(0, (old, packed.unpack_uses(last_uses, old.count)))
     size_bytes = sum(len(part.plain) for part, _ in parts)
     made = _insert_parts(db, _POOLED if size_bytes >= _POOL_BYTES else _FRESH, parts)
-    return None if parts[0][0].bad else made
+    if not parts[0][0].bad:
+        cache.add(made)
 
 
 def count(db: Database, runs: Iterable[Run], change: int) -> None:
@@ -211,7 +214,7 @@ class Counter:
     def change(self, first: int, stop: int, by: int) -> int:
         """From `first` to `stop`, or to the end of a pack; returns where to go on."""
         if first not in self._found and not self._find(first):
-            row = self._db.execute("select min(first) from packs where first > ?", [first])
+            row = self._db.conn.execute("select min(first) from packs where first > ?", [first])
             (following,) = row.fetchone()
             return stop if following is None else min(stop, following)
         at, stop = self._found.start, min(stop, self._found.stop)
@@ -233,7 +236,7 @@ class Counter:
         self._found = range(0)
 
     def _find(self, number: int) -> bool:
-        row = self._db.execute(
+        row = self._db.conn.execute(
             "select first, count, uses from packs where first <= ? order by first desc limit 1",
             [number],
         ).fetchone()

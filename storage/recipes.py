@@ -111,15 +111,20 @@ def against(runs: Sequence[Run], base: Sequence[Run]) -> list[Step]:
         min(len(runs), len(base)),
     )
     copied = sum(count for _, count in base[:same])
+    mine, its = list(runs[same:]), list(base[same:])
+    if mine and its and mine[0][0] == its[0][0]:
+        common = min(mine[0][1], its[0][1])
+        copied += common
+        mine[0], its[0] = _behind(mine[0], common), _behind(its[0], common)
     steps: list[Step] = [(True, 0, copied)] if copied else []
-    if sum(count for _, count in [*runs[same:], *base[same:]]) > _COMPARED:
-        return steps + [(False, first, count) for first, count in runs[same:]]
+    if sum(count for _, count in mine + its) > _COMPARED:
+        return steps + [(False, first, count) for first, count in mine if count]
     # Behind what both begin with, chunk by chunk.
-    rest = list(_numbers(base[same:]))
+    rest = list(_numbers(its))
     places = {number: place for place, number in enumerate(rest, copied)}
     found: list[Step] = []
     is_copy, first, count = steps[0] if steps else (False, 0, 0)  # the step that grows
-    for number in _numbers(runs[same:]):
+    for number in _numbers(mine):
         at = first + count - copied
         if is_copy and at < len(rest) and rest[at] == number:
             count += 1
@@ -156,6 +161,10 @@ def rebase(steps: Iterable[Step], base: Sequence[Step]) -> list[Step]:
             if index < high:
                 found += base[index + 1 : high]
     return found
+
+
+def _behind(run: Run, count: int) -> Run:
+    return run[0] + count, run[1] - count
 
 
 def _numbers(runs: Iterable[Run]) -> Iterator[int]:

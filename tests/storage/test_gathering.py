@@ -137,7 +137,7 @@ def test_a_pack_whose_uses_were_lost_holds_nothing_up(db):
 
 
 def test_a_pack_of_nothing_holds_nothing_up(db):
-    packing.add(db, packs.Pack(1, 0, [3], [0], b"abc"), [0])
+    packing.add(db, packs.Cache(), packs.Pack(1, 0, [3], [0], b"abc"), [0])
     db.execute("update numbering set next_number = 2")
     data = noise(3000)
     assert bodies.view(db.conn, bodies.put(db, data).digest).read() == data

@@ -155,3 +155,13 @@ def test_the_last_chunk_of_a_growing_body_is_left(db, seed):
     body = growing.finish(db)
     assert bodies.view(db.conn, body.digest).read() == whole
     assert list(bodies.verify(db.conn)) == []
+
+
+def test_what_followed_anywhere_in_a_recent_body():
+    runs = [(first, 3) for first in range(10, 300, 10)]
+    memory = matching.Memory()
+    memory.remember(1, runs, 0)
+    for index, (first, _) in enumerate(runs):
+        assert memory.following(first + 1) == [(first + 2, 1), *runs[index + 1 :]]
+    memory.forget(1)
+    assert memory.following(11) is None

@@ -38,6 +38,14 @@ def test_what_was_sent_before_is_a_few_bytes():
     assert len(recipes.pack(steps)) < 20
 
 
+def test_what_begins_alike_is_copied_up_to_where_it_differs():
+    assert recipes.against([(1, 47), (51, 2)], [(1, 50)]) == [(True, 0, 47), (False, 51, 2)]
+    assert recipes.against([(1, 50), (60, 2)], [(1, 47), (60, 2)]) == [
+        (True, 0, 47), (False, 48, 3), (True, 47, 2)
+    ]  # fmt: skip
+    assert recipes.against([(1, 9)], [(1, 10)]) == [(True, 0, 9)]
+
+
 def test_what_is_too_long_to_compare_shares_its_beginning():
     base = [(1, 10), (100, 60_000)]
     runs = [(1, 10), (500, 60_000)]
