@@ -71,8 +71,8 @@ class Turn(Record, frozen=True, kw_only=True):
 
 _OF_ID = ("entry_id", "number")
 _OF_DETAIL = (
-    "agent_version", "operation", "host", "model_asked", "model_served", "stop_reason",
-    "prompt_id", "price_source",
+    "wire", "agent", "agent_version", "operation", "host", "model_asked", "model_served",
+    "stop_reason", "prompt_id", "price_source",
 )  # fmt: skip
 _COLUMNS = tuple(
     name for name in Turn.__struct_fields__ if name not in _OF_ID and name not in _OF_DETAIL

@@ -89,7 +89,7 @@ class Placer:
         _move(tables, put.moved)
         calls.write_others(tables)
         self._finish(tables, decoded, identity, row, calls, put)
-        if row.answer_id is not None and not tables.answer(row.wire, row.answer_id, turn_id):
+        if row.answer_id is not None and not tables.answer(row.answer_id, turn_id):
             for conversation_id in tables.going_on(row.answer_id, turn_id):
                 forgetting.make_stale(tables, conversation_id)  # they did not know it
         return turn_id
@@ -227,7 +227,7 @@ def _start(
     previous = decoded.turn.asked.previous_id
     if previous is None:
         return Start(), False, decoded
-    known = tables.answer(decoded.turn.wire, previous, turn_id)
+    known = tables.answer(previous, turn_id)
     if known is not None:
         start = _behind(tables, known[1], is_foreign=known[0] != conversation_id)
         return start, False, decoded

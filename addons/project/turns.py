@@ -40,8 +40,6 @@ def row_of(
         session_id=entry.session_id,
         conversation_id=conversation_id,
         version=tables.VERSION,
-        wire=turn.wire,
-        agent=decoded.agent.name,
         request_class=_class(decoded),
         is_complete=turn.is_complete,
         status=entry.status,
@@ -132,6 +130,8 @@ def _detail(
     hints, asked, answer = decoded.hints, decoded.turn.asked, decoded.turn.answer
     headers = decoded.answer.headers if decoded.answer else ()
     return TurnDetail(
+        agent=decoded.agent.name,
+        wire=decoded.turn.wire,
         agent_version=hints.agent_version,
         operation=asked.operation,
         host=decoded.entry.host,

@@ -21,6 +21,7 @@ _SAMPLES: tuple[dict[str, object], ...] = (
         "contract_digest": b"",
     },
     {
+        "agent": "gemini-cli", "wire": "google.gemini",
         "agent_version": "0.61.0", "host": "generativelanguage.googleapis.com",
         "model_asked": "gemini-3.1-pro-preview-customtools",
         "model_served": "gemini-3.1-pro-preview", "stop_reason": "STOP",
@@ -33,6 +34,7 @@ _SAMPLES: tuple[dict[str, object], ...] = (
         b': "TEXT", "tokenCount": 12350}]}',
     },
     {
+        "agent": "qwen-code", "wire": "openai.chat",
         "agent_version": "0.24.4", "host": "api.openai.com", "model_asked": "qwen3-coder-plus",
         "model_served": "qwen3-coder-plus", "stop_reason": "stop",
         "max_tokens": 32768, "is_stream": True, "tool_count": 14, "tools_bytes": 38746,
@@ -47,6 +49,7 @@ _SAMPLES: tuple[dict[str, object], ...] = (
         ],
     },
     {
+        "agent": "codex", "wire": "openai.responses",
         "agent_version": "0.169.0", "host": "api.openai.com", "model_asked": "gpt-6.1-sol",
         "model_served": "gpt-6.1-sol", "stop_reason": "completed",
         "price_source": "genai-prices 0.2.3 openai", "effort": "medium", "is_stream": True,
@@ -63,6 +66,7 @@ _SAMPLES: tuple[dict[str, object], ...] = (
         "request_id": "req_",
     },
     {
+        "agent": "copilot-cli", "wire": "anthropic.messages",
         "agent_version": "1.0.102", "host": "api.githubcopilot.com",
         "model_asked": "claude-haiku-4.5", "model_served": "claude-haiku-4.5",
         "stop_reason": "tool_use", "price_source": "genai-prices 0.2.3 github-copilot",
@@ -79,17 +83,20 @@ _SAMPLES: tuple[dict[str, object], ...] = (
         ],
     },
     {
+        "agent": "claude-code", "wire": "anthropic.messages",
         "agent_version": "2.1.330", "host": "api.anthropic.com",
         "model_asked": "claude-haiku-4-5-20251001", "model_served": "claude-haiku-4-5-20251001",
         "stop_reason": "tool_use", "prompt_id": "", "max_tokens": 32000, "effort": "high",
         "tool_count": 24,
     },
     {
+        "agent": "claude-code", "wire": "anthropic.messages",
         "agent_version": "2.1.330", "host": "api.anthropic.com",
         "model_asked": "claude-sonnet-4-5", "model_served": "claude-sonnet-4-5-20250929",
         "stop_reason": "tool_use", "max_tokens": 64000, "effort": "low",
     },
     {
+        "agent": "claude-code", "wire": "anthropic.messages",
         "agent_version": "2.1.330", "host": "api.anthropic.com", "model_asked": "claude-opus-5-5",
         "model_served": "claude-opus-5-5", "stop_reason": "end_turn", "prompt_id": "",
         "price_source": "genai-prices 0.2.3 anthropic", "max_tokens": 128000, "effort": "medium",

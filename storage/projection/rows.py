@@ -44,6 +44,8 @@ class RateLimit(Record, frozen=True, kw_only=True):
 class TurnDetail(Record, frozen=True, kw_only=True):
     """What a page about one turn shows and no query looks for."""
 
+    agent: str = ""  # "claude-code"
+    wire: str = ""  # decoder: "anthropic.messages"
     agent_version: str | None = None
     operation: str = "generate"  # or count, compact
     host: str = ""

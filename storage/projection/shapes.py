@@ -14,8 +14,6 @@ class TurnRow(Row, kw_only=True):
     session_id: str
     conversation_id: str
     version: int
-    wire: str
-    agent: str
     request_class: str
     is_complete: bool
     status: int | None

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from storage import ddl
 
-VERSION = 9  # raised when the same bytes would give other rows
+VERSION = 10  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",
@@ -47,8 +47,6 @@ _TABLES = (
         session_id      text not null,
         conversation_id text not null,
         version         integer not null,  -- of the projection that made this row
-        wire            text not null,     -- decoder: "anthropic.messages"
-        agent           text not null,     -- "claude-code"
         request_class   text not null,     -- records.RequestClass
         is_complete     integer not null,
         status          integer,           -- HTTP

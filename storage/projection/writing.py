@@ -99,14 +99,14 @@ class Tables:
         sql = f"delete from {self.prefix}notes where turn_id = ? and kind = ?"
         self._conn.execute(sql, [turn_id, kind])
 
-    def answer(self, wire: str, answer_id: str, before: str) -> tuple[str, str | None] | None:
+    def answer(self, answer_id: str, before: str) -> tuple[str, str | None] | None:
         """Conversation and last message of the first turn that gave this answer before a turn."""
         row: tuple[str, str | None] | None = self._conn.execute(
             f"""
             select conversation_id, leaf from {self.prefix}turns
-            where answer_id = ? and wire = ? and id < ? order by id limit 1
+            where answer_id = ? and id < ? order by id limit 1
             """,
-            [answer_id, wire, before],
+            [answer_id, before],
         ).fetchone()
         return row
 

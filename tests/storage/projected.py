@@ -37,6 +37,8 @@ def _insert(db, table, values):
 
 
 _TOLD = {
+    "agent": "claude-code",
+    "wire": "anthropic.messages",
     "agent_version": "2.1.273",
     "host": "api.anthropic.com",
     "model_asked": "claude-opus-5",
@@ -56,8 +58,6 @@ def turn(db, session_id, conversation_id, *, began=0.0, took=1.0, detail=None, *
         "session_id": session_id,
         "conversation_id": conversation_id,
         "version": 1,
-        "wire": "anthropic.messages",
-        "agent": "claude-code",
         "request_class": "main",
         "is_complete": 1,
         "status": 200,
