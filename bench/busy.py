@@ -4,7 +4,8 @@ Goal 11: how fast the API answers while everything else is going on.
 A real server, first at rest. Then a spool that is never empty, a rebuild, and the removal of a
 large session, all at once, while a client changes a session, lists all, reads pages of traffic and
 of messages, and waits on `/ws` for what an agent of its own does. The proxy's 25 ms of gathering
-are not in the delay of an event.
+are not in the delay of an event. With `--resumed` the load is another one: long conversations that
+are seen for the first time, all of their messages in one request.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +27,15 @@ import msgspec
 from websockets.sync.client import ClientConnection, connect
 
 from bench.report import Figure, show
+from bench.told import Told, grown, headers_of, history, prose
 from storage import database, ids, processes, sessions
 from storage.datadir import DataDir
 from tests.addons.ingest.spooling import Log
-from tests.addons.project.house import (
-    AGENT,
-    TOOLS,
-    Call,
-    House,
-    assistant,
-    sse,
-    text,
-    tool_result,
-    tool_use,
-    user,
-)
+from tests.addons.project.house import House, text, tool_use, user
 
 _BACKLOG_BYTES = 64 << 20
 _OTHER_SESSIONS = 200
-_TURNS = 60  # of a conversation that grows in the backlog
-_RESULT_BYTES = 4_300
-_SOURCE = Path(argparse.__file__).read_text()
+_RESUMED_EACH_S = 3.0
 _GOAL_MS = 50
 _PAGE = 50
 
@@ -57,6 +45,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=float, default=30, help="under load; a third at rest")
     parser.add_argument("--kept", type=int, default=1500, help="entries that a rebuild reads")
     parser.add_argument("--deleted", type=int, default=2000, help="entries of the large session")
+    parser.add_argument("--resumed", type=int, default=0, help="messages of each request instead")
     options = parser.parse_args(arguments)
     os.umask(0o077)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,12 +58,16 @@ def main(arguments: list[str]) -> None:
         try:
             client = _Client(_port(datadir), kept)
             rest = _Watch(datadir, client, options.seconds / 3).run()
-            load = _load(datadir, client, deleted, options.seconds)
+            if options.resumed:
+                load = _resume(datadir, client, options.resumed, options.seconds)
+            else:
+                load = _load(datadir, client, deleted, options.seconds)
         finally:
             server.terminate()
             server.wait()
-        _check(datadir, kept, deleted)
-    show(f"busy: {options.seconds:g} s under load", _figures(rest, load))
+        _check(datadir, kept, "" if options.resumed else deleted)
+    kind = f"{options.resumed} messages at once" if options.resumed else "under load"
+    show(f"busy: {options.seconds:g} s {kind}", _figures(rest, load))
 
 
 # --- what is there before ------------------------------------------------------------------------
@@ -92,36 +85,16 @@ def _prepare(datadir: DataDir, options: argparse.Namespace) -> tuple[str, str]:
     for session, count in ((kept, options.kept), (deleted, options.deleted)):
         house.session = session
         for number in range(count):
-            house.call([user(_text(chance, 20_000))], [text(_text(chance, 2_000))])
+            house.call([user(prose(chance, 20_000))], [text(prose(chance, 2_000))])
             if number % 200 == 199:
                 house.read()
     house.session = kept
-    for messages, blocks in _grown(chance, "kept"):
-        house.call(messages, blocks, headers=_headers(kept))
+    for messages, blocks in grown(chance, "kept"):
+        house.call(messages, blocks, headers=headers_of(kept))
     house.project()
     house.log.end()
     house.db.close()
     return kept, deleted
-
-
-def _grown(chance: random.Random, name: str) -> Iterator[tuple[list[Any], list[Any]]]:
-    """What is sent and answered in each turn of a conversation."""
-    messages = [user(f"please do {name}")]
-    for turn in range(_TURNS):
-        call_id = f"toolu_{name}_{turn}"
-        blocks = [text(f"step {turn}"), tool_use(call_id, command=f"cat file{turn}")]
-        yield list(messages), blocks
-        result = tool_result(call_id, _text(chance, _RESULT_BYTES))
-        messages += [assistant(*blocks), user(result)]
-
-
-def _headers(conversation: str) -> tuple[tuple[bytes, bytes], ...]:
-    return (AGENT, (b"X-Claude-Code-Session-Id", conversation.encode()))
-
-
-def _text(chance: random.Random, size: int) -> str:
-    at = chance.randrange(len(_SOURCE) - size)
-    return _SOURCE[at : at + size]
 
 
 def _port(datadir: DataDir) -> int:
@@ -155,6 +128,31 @@ def _load(datadir: DataDir, client: "_Client", deleted: str, seconds: float) -> 
         writer.join()
 
 
+def _resume(datadir: DataDir, client: "_Client", count: int, seconds: float) -> "_Seen":
+    names = [ids.new() for _ in range(max(int(seconds / _RESUMED_EACH_S), 1))]
+    thread = threading.Thread(target=_write_resumed, args=(datadir, names, count))
+    thread.start()
+    client.close()
+    seen = _Watch(datadir, client, seconds).run()
+    thread.join()
+    client.close()
+    for name in names:
+        found = client.ask("GET", f"/api/conversations/{name}")
+        if found["conversation"]["messageCount"] < count:
+            raise ValueError("messages of a resumed conversation are missing")
+    return seen
+
+
+def _write_resumed(datadir: DataDir, names: list[str], count: int) -> None:
+    """Each in one request, as an agent sends it whose conversation goes on."""
+    log = Log(datadir)
+    for number, name in enumerate(names):
+        messages = history(random.Random(number), name, count)
+        Told(log, headers_of(name), messages, [text("well")]).begin().end()
+        time.sleep(_RESUMED_EACH_S)
+    log.end()
+
+
 def _write(root: Path) -> None:
     """Conversations that grow, as fast as they are read."""
     datadir = DataDir(root)
@@ -162,10 +160,10 @@ def _write(root: Path) -> None:
     for number in itertools.count():
         chance = random.Random(number)
         conversation = ids.text(ids.at(number, number, "conversation"))
-        for messages, blocks in _grown(chance, str(number)):
+        for messages, blocks in grown(chance, str(number)):
             while _backlog_bytes(datadir) > _BACKLOG_BYTES:
                 time.sleep(0.05)
-            _Told(log, _headers(conversation), messages, blocks).begin().end()
+            Told(log, headers_of(conversation), messages, blocks).begin().end()
 
 
 def _backlog_bytes(datadir: DataDir) -> int:
@@ -181,32 +179,6 @@ def _backlog_bytes(datadir: DataDir) -> int:
 def _wait_for_backlog(datadir: DataDir) -> None:
     while _backlog_bytes(datadir) < _BACKLOG_BYTES:
         time.sleep(0.1)
-
-
-class _Told:
-    """One model call that goes into a log now."""
-
-    def __init__(self, log: Log, headers: Any, messages: list[Any], blocks: list[Any]) -> None:
-        self._log = log
-        self._entry = Call(log, None, time.time_ns(), b"/v1/messages", headers)
-        asked = {"model": "claude-opus-4-5", "max_tokens": 100, "stream": True, "tools": TOOLS}
-        sent = msgspec.json.encode(asked | {"messages": messages})
-        self._entry.chunk("request", sent).end("request")
-        stream = (b"content-type", b"text/event-stream")
-        self._entry.response(status=200, headers=(stream,))
-        whole = sse(ids.new(), blocks, stop_reason="tool_use")
-        at = whole.index(b"event: message_delta")
-        self._told, self._rest = whole[:at], whole[at:]
-
-    def begin(self) -> "_Told":
-        """All but the end of the answer."""
-        self._entry.chunk("response", self._told)
-        self._log.append()
-        return self
-
-    def end(self) -> None:
-        self._entry.chunk("response", self._rest).end("response").close()
-        self._log.append()
 
 
 # --- the client ----------------------------------------------------------------------------------
@@ -315,11 +287,11 @@ class _Watch:
         """Three tool calls a second."""
         log = Log(self._datadir)
         conversation = ids.new()
-        headers = _headers(conversation)
+        headers = headers_of(conversation)
         end = time.monotonic() + self._seconds
         while time.monotonic() < end:
             call_id = f"toolu_{ids.new()}"
-            told = _Told(log, headers, [user("go on")], [tool_use(call_id, command="true")])
+            told = Told(log, headers, [user("go on")], [tool_use(call_id, command="true")])
             self._written[call_id] = time.monotonic_ns()
             told.begin()
             time.sleep(0.3)
