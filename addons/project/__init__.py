@@ -130,7 +130,7 @@ class Projection:
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
             self._resting.pop(tables.prefix, None)
             if work.handed is None:
-                self._failed(db, tables, work.entry_id, error)
+                self._failed(db, tables, work.entry_id, error, has_rested=work.is_begun)
             elif not self._has_failed:
                 _log.error("a turn waits until its socket closes", exc_info=error)
                 self._has_failed = True
@@ -225,8 +225,21 @@ class Projection:
         yield from self._place(db, tables, found)
         tables.done(entry_id)
 
-    def _failed(self, db: Database, tables: Tables, entry_id: str, error: Exception) -> None:
-        """Be done with an entry that was deleted meanwhile, or that nobody can read."""
+    def _failed(
+        self,
+        db: Database,
+        tables: Tables,
+        entry_id: str,
+        error: Exception,
+        *,
+        has_rested: bool = False,
+    ) -> None:
+        """
+        Be done with an entry that was deleted meanwhile, or that nobody can read.
+
+        What is there of one that has rested goes, as if it had failed in one transaction; a turn of
+        it that stayed would bring it into the queue again.
+        """
         if isinstance(error, NotFound):
             with database.write(db):
                 tables.done(entry_id)
@@ -235,9 +248,12 @@ class Projection:
         if database.is_fault(error) and not is_damaged:
             raise error
         _log.error("entry %s could not be projected", entry_id, exc_info=error)
-        self._note(db, tables, traffic.get(db.conn, entry_id), error)
+        with database.write(db):
+            if has_rested:
+                forgetting.forget_entry(tables, entry_id)
+            self._note(tables, traffic.get(db.conn, entry_id), error)
 
-    def _note(self, db: Database, tables: Tables, entry: Entry, error: Exception) -> None:
+    def _note(self, tables: Tables, entry: Entry, error: Exception) -> None:
         decoder = wire.decoder_of(driving.head_of(entry))
         note = NoteRow(
             turn_id=keys.turn(entry.id, 0),
@@ -247,6 +263,5 @@ class Projection:
             detail=f"{type(error).__name__}: {error}"[:500],
             count=1,
         )
-        with database.write(db):
-            tables.put_notes([note])
-            tables.done(entry.id)
+        tables.put_notes([note])
+        tables.done(entry.id)

@@ -4,7 +4,8 @@ import pytest
 
 from addons import project
 from addons.background import Background
-from addons.project import calls, chain, placing
+from addons.ingest import Ingest
+from addons.project import Projection, calls, chain, placing
 from storage import conversations, database, messages, quotes, sessions, traffic, turns
 from storage.contents import Contents
 from storage.datadir import DataDir
@@ -245,3 +246,33 @@ def test_a_long_turn_of_an_open_socket_that_is(log, session, db, datadir, go, re
     assert len(turn_ids(db)) == (what == "restarted")
     found = "select (select count(*) from messages), (select count(*) from stale)"
     assert db.conn.execute(found).fetchone() == ((7, 0) if what == "restarted" else (0, 0))
+
+
+def test_a_socket_with_a_long_turn_that_fails_half_way_is_left_alone(
+    log, session, db, datadir, resting, monkeypatch
+):
+    """Its first turn goes too: it would bring the entry into the queue for ever."""
+    socket = codex(log, session)
+    creates(socket, item("hello"))
+    responds(socket, "resp_1", item("well", "assistant"))
+    long_turn(socket, "resp_2")
+    socket.close()
+    log.append()
+    ingest, projection = Ingest(datadir), Projection()
+    while ingest.step(db) == 0.0:
+        pass
+    while len(turn_ids(db)) < 1 or not db.conn.execute("select 1 from stale").fetchone():
+        assert projection.step(db)
+
+    def fail(*_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(packing, "pack", fail)
+    for _ in range(50):
+        is_busy = projection.step(db)
+        ingest.step(db)
+    assert not is_busy
+    assert turn_ids(db) == []
+    counts = "select (select count(*) from messages), (select count(*) from unprojected)"
+    assert db.conn.execute(counts).fetchone() == (0, 0)
+    assert db.conn.execute("select kind from notes").fetchall() == [("projection-failed",)]
