@@ -47,8 +47,8 @@ class Coded(msgspec.Struct, frozen=True, array_like=True):
 
 type Coding = Coded | Split
 
-# The first item tells them apart: a text of the one, a number of the other.
-_DECODE = (msgspec.msgpack.Decoder(Coded), msgspec.msgpack.Decoder(Split))
+_CODED = msgspec.msgpack.Decoder(Coded)
+_SPLIT = msgspec.msgpack.Decoder(Split)
 
 
 def pack(coding: Coding) -> bytes:
@@ -60,9 +60,10 @@ def unpack(data: bytes) -> Coding:
     """Damage within one byte undone, which the digest of the body proves. Raises StoreError."""
     found = [data] if flips.is_sound(data) else [mended for _, mended in flips.proposals(data)]
     for sealed in found:
-        for decoder in _DECODE:
-            with contextlib.suppress(msgspec.DecodeError):
-                return decoder.decode(sealed[:-4])
+        # Behind the byte for a list stands a text of the one, a small number of the other.
+        decoder = _SPLIT if sealed[1:2] < b"\x80" else _CODED
+        with contextlib.suppress(msgspec.DecodeError):
+            return decoder.decode(sealed[:-4])
     raise StoreError("how it was coded is damaged")
 
 

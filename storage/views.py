@@ -35,12 +35,16 @@ class BodyView:
         read: Callable[[int, int], list[bytes]],
         stretch: Callable[[int, int], Stretch | None] = lambda start, stop: None,
         plain: "BodyView | None" = None,
+        *,
+        is_proved: bool = False,
     ) -> None:
+        """`is_proved`: `read` gives nothing that its digest does not prove."""
         self.size_bytes = size_bytes
         self.digest = digest
         self.stretch = stretch  # where some bytes stand; None: in no chunks, or that is not known
         self.plain = plain or self  # what is stored of a body in another form
         self._read = read
+        self._is_to_prove = digest is not None and not is_proved
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
         """
@@ -53,14 +57,15 @@ class BodyView:
         if start >= stop:
             return b""
         data = b"".join(self._read(start, stop))
-        if self.digest and stop - start == self.size_bytes:
+        if self._is_to_prove and stop - start == self.size_bytes:
             self._prove(hashlib.sha256(data).digest())
         return data
 
     def stream(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """As `read`, in pieces of at most 256 KB; memory stays flat."""
         start, stop = self._span(start, stop)
-        whole = hashlib.sha256() if self.digest and stop - start == self.size_bytes > 0 else None
+        is_whole = stop - start == self.size_bytes > 0
+        whole = hashlib.sha256() if self._is_to_prove and is_whole else None
         while start < stop:
             end = min(stop, start + PIECE_BYTES)
             data = b"".join(self._read(start, end))
@@ -136,7 +141,7 @@ def _coded_view(
         return [kept[0][start:stop]]
 
     plain = BodyView(coding.plain_bytes, None, layout.read, layout.stretch)
-    return BodyView(found.size_bytes, digest, read, plain=plain)
+    return BodyView(found.size_bytes, digest, read, plain=plain, is_proved=True)
 
 
 def _first_view(conn: sqlite3.Connection, digest: bytes) -> BodyView:
