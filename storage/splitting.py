@@ -164,7 +164,9 @@ class _Hints(NamedTuple):
 
 def _hints(data: bytes) -> _Hints:
     head = data[:_HEAD_BYTES]
-    return _hints_of(b'": "' in head, any(map(head.__contains__, _MIXING)))
+    # Anthropic writes its pings with spaces among events without.
+    is_spaced = b'":"' not in head
+    return _hints_of(is_spaced, any(map(head.__contains__, _MIXING)))
 
 
 @cache

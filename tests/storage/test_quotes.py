@@ -26,6 +26,7 @@ from storage.quoting import Source
 from storage.records import Entry
 from storage.schema import migrations
 from tests.storage import projected
+from tests.storage.test_splitting import streamed
 
 
 def noise(size, seed=1):
@@ -168,6 +169,13 @@ def test_a_body_that_came_coded_is_quoted_as_it_is_stored(db):
     content = quoted(db, LONG, data)
     assert opened(db, content) == LONG
     assert len(content) < 200
+
+
+def test_a_streamed_answer_is_quoted_as_it_is_stored(db):
+    said = noise(900, 5)
+    content = quoted(db, (TextPart(text=said),), streamed(compact(said)[1:-1].encode()))
+    assert opened(db, content) == (TextPart(text=said),)
+    assert len(content) < 100
 
 
 def test_texts_far_apart_and_twice(db):

@@ -44,7 +44,8 @@ def streamed(text):
     """An answer that says this, with other events before, between and behind."""
     start = b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_01"}}\n\n'
     events = [ANTHROPIC % piece for piece in pieces(text)]
-    events.insert(len(events) // 2, b'event: ping\ndata: {"type": "ping"}\n\n')
+    # As Anthropic writes it.
+    events.insert(1, b'event: ping\ndata: {"type": "ping"}\n\n')
     return start + b"".join(events) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
