@@ -38,10 +38,12 @@ def find(conn: sqlite3.Connection, damages: Iterable[proving.Damage]) -> Iterato
     yield from _recipe_flaws(conn)
     missing = set(proving.missing(conn))
     for damage in damages:
+        if damage.digest not in missing:
+            yield from _index_flaw(conn, damage)
         yield from _head_flaw(conn, damage.digest, missing)
     yield from _pack_flaws(conn)
     with database.snapshot(conn):
-        found = list(_body_uses(conn))
+        found = list(_body_uses(conn, is_exact=not missing))
     yield from found
     start: int | None = 0
     while start is not None:
@@ -163,6 +165,14 @@ def _recipe_flaws(conn: sqlite3.Connection) -> Iterator[Flaw]:
                 )
 
 
+def _index_flaw(conn: sqlite3.Connection, damage: proving.Damage) -> Iterator[Flaw]:
+    """A digest that is another one in the index than in the row."""
+    if proving.is_lost(conn, damage.digest):
+        yield Flaw(
+            reason=damage.reason, entry_ids=damage.entry_ids, mending=(("reindex bodies", ()),)
+        )
+
+
 def _head_flaw(conn: sqlite3.Connection, digest: bytes, missing: set[bytes]) -> Iterator[Flaw]:
     """A size or a digest that is not that of the bytes, which are sound."""
     try:
@@ -186,8 +196,12 @@ def _head_flaw(conn: sqlite3.Connection, digest: bytes, missing: set[bytes]) -> 
 # --- uses -----------------------------------------------------------------------------------------
 
 
-def _body_uses(conn: sqlite3.Connection) -> Iterator[Flaw]:
-    """Each body is used as often as entries and messages name it."""
+def _body_uses(conn: sqlite3.Connection, *, is_exact: bool) -> Iterator[Flaw]:
+    """
+    Each body is used as often as entries and messages name it.
+
+    If it is not exact some name bodies that are not there: one of these may be meant.
+    """
     if first.is_there(conn):
         return  # the same body may be in both stores
     rows = conn.execute(
@@ -203,6 +217,8 @@ def _body_uses(conn: sqlite3.Connection) -> Iterator[Flaw]:
         """
     )
     for body_id, digest, uses, counted in rows:
+        if counted < uses and not is_exact:
+            continue
         mending: list[tuple[str, tuple[Any, ...]]] = [
             ("update bodies set uses = ? where id = ?", (counted, body_id))
         ]

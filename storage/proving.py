@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from storage import first, packs, recoding, views
+from storage import chains, first, packs, recoding, views
 from storage.errors import NotFound, StoreError
 
 
@@ -89,12 +89,24 @@ def _fault(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> str
         for _ in views.proved_by(conn, digest, reader).stream():
             pass
     except NotFound:
+        if is_lost(conn, digest):
+            return f"body {digest.hex()} is in the table, but not in its index"
         return None  # deleted since it was listed
     except StoreError as error:
         return str(error)
     except sqlite3.DatabaseError as error:
         return f"body {digest.hex()} is damaged: {error}"
     return None
+
+
+def is_lost(conn: sqlite3.Connection, digest: bytes) -> bool:
+    """Whether a body that is in the table is not found there; goes through all if it is not."""
+    with contextlib.suppress(StoreError):
+        if chains.runs_of(conn, digest) is None:
+            # The plus: without the index.
+            rows = conn.execute("select 1 from bodies where +digest = ? and uses > 0", [digest])
+            return rows.fetchone() is not None
+    return False
 
 
 NAMES = """

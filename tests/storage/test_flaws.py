@@ -216,6 +216,50 @@ class TestRecipes:
         assert is_mended(db, contents) == []
 
 
+def flipped_on_disk(path, sought, nth, byte):
+    """One bit of the file, where these bytes are for the n-th time."""
+    whole, at = path.read_bytes(), -1
+    for _ in range(nth + 1):
+        at = whole.index(sought, at + 1)
+    path.write_bytes(flip(whole, 8 * (at + byte)))
+
+
+@pytest.mark.parametrize("byte", [0, 4, 5, 31])
+@pytest.mark.parametrize("nth", [0, 1], ids=["of the body", "of the message"])
+def test_a_digest_on_the_disk(datadir, db, contents, nth, byte):
+    digest, *_ = contents
+    database.truncate_log(db)
+    db.close()
+    flipped_on_disk(datadir.database, digest, nth, byte)
+    packs.forget_all()
+    with database.create(datadir.database) as again:
+        assert list(proving.verify(again.conn)) != []
+        flaws.repair(again)
+        assert bodies.view(again.conn, digest).read() == contents[digest]
+        assert not bodies.has_released(again.conn)
+        if nth == 0:
+            assert is_mended(again, contents) == []
+            assert proving.file_faults(again.conn, 3) == []
+
+
+@pytest.mark.parametrize("byte", [0, 4])
+def test_the_index_of_digests_on_the_disk(datadir, db, byte):
+    data = noise(3000)
+    body = bodies.put(db, data)
+    named(db, [body])
+    database.truncate_log(db)
+    db.close()
+    flipped_on_disk(datadir.database, body.digest[:5], 2, byte)
+    packs.forget_all()
+    with database.create(datadir.database) as again:
+        (damage,) = proving.verify(again.conn)
+        assert "not in its index" in damage.reason
+        assert damage.entry_ids == ("entry-000",)
+        flaws.repair(again)
+        assert is_mended(again, {body.digest: data}) == []
+        assert proving.file_faults(again.conn, 3) == []
+
+
 class TestUses:
     def test_a_chunk_with_too_few_is_not_dropped(self, db, contents):
         (uses,) = db.execute("select uses from packs where first = 1").fetchone()
