@@ -181,7 +181,7 @@ def _uncalled(
 ) -> list[tuple[Any, ...]]:
     return conn.execute(
         f"""
-        {_SELECT} from tool_calls c left join turns t on t.id = c.result_turn
+        {_SELECT} from tool_calls c cross join turns t on t.id = c.result_turn
         where c.turn_id is null and c.id > :after and {" and ".join(conditions)}
         order by c.id limit :limit
         """,
@@ -217,7 +217,7 @@ def get(conn: sqlite3.Connection, tool_call_id: str) -> ToolCall:
     """Raises NotFound."""
     row = conn.execute(
         f"""
-        {_SELECT} from tool_calls c left join turns t on t.id = coalesce(c.turn_id, c.result_turn)
+        {_SELECT} from tool_calls c join turns t on t.id = coalesce(c.turn_id, c.result_turn)
         where c.id = ? and {_IN_SIGHT}
         """,
         [tool_call_id],

@@ -6,7 +6,17 @@ import pytest
 
 from addons import project
 from addons.project import Projection, calls, chain, placing
-from storage import branches, conversations, database, removal, search, sessions, traffic
+from storage import (
+    branches,
+    conversations,
+    database,
+    removal,
+    search,
+    sessions,
+    tool_calls,
+    traffic,
+)
+from storage.errors import NotFound
 from storage.messages import Query
 from storage.projection import forgetting, keeping, rows
 from tests.addons.project import test_joining as joining
@@ -127,6 +137,20 @@ def test_readers_see_a_turn_whole_or_not_at_all(house, resting, is_late):
     assert rests > 5
     assert len(seen) == 2
     assert len(seen[1][4]) == len(seen[0][4]) + 1
+
+
+def test_a_call_of_which_only_the_result_was_seen_shows_with_its_turn(house, resting):
+    asked = [joining.output(f"c{number}") for number in range(4)]
+    joining.respond(house, "r1", asked, [joining.item("a", "assistant")], thread="t")
+    house.read()
+    seen = set()
+    while house.projection.step(house.db):
+        found = tool_calls.page(house.db.conn, tool_calls.Query()).tool_calls
+        seen.add((house.one("select count(*) from turns"), len(found)))
+        if not found and (kept := house.rows("select id from tool_calls")):
+            with pytest.raises(NotFound):
+                tool_calls.get(house.db.conn, kept[0][0])
+    assert seen == {(0, 0), (1, 4)}
 
 
 @pytest.mark.parametrize("steps", [2, 13, 21])
