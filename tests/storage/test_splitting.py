@@ -114,8 +114,9 @@ class TestSplit:
             WIRES["chat"] * 200,
             b"".join(b'data: {"n":%d,"text":"a"}\n\n' % number for number in range(300)),
             b'data: {"text":"' + SAID * 9 + b'"}\n\n',
+            WIRES["gemini"] + b'data: {"text":"Count":1}\n\n',  # its form gives other bytes
         ],
-        ids=["empty", "tiny", "short", "noise", "comment", "NUL", "long", "unlike", "one"],
+        ids=["empty", "tiny", "short", "noise", "comment", "NUL", "long", "unlike", "one", "proof"],
     )
     def test_what_stays_as_it_is(self, came):
         assert recoding.undone(came) is None
