@@ -135,12 +135,22 @@ def _resume(datadir: DataDir, client: "_Client", count: int, seconds: float) -> 
     client.close()
     seen = _Watch(datadir, client, seconds).run()
     thread.join()
+    deadline = time.monotonic() + 10
     client.close()
-    for name in names:
-        found = client.ask("GET", f"/api/conversations/{name}")
-        if found["conversation"]["messageCount"] < count:
-            raise ValueError("messages of a resumed conversation are missing")
+    while not _all_there(client, names, count):
+        if time.monotonic() > deadline:
+            raise ValueError("a resumed conversation is missing")
+        time.sleep(0.1)
     return seen
+
+
+def _all_there(client: "_Client", names: list[str], count: int) -> bool:
+    """Raises ValueError if one of them is there and not whole."""
+    found = client.ask("GET", "/api/conversations?limit=100")["conversations"]
+    counts = {one["id"]: one["messageCount"] for one in found if one["id"] in names}
+    if any(number < count for number in counts.values()):
+        raise ValueError("messages of a resumed conversation are missing")
+    return len(counts) == len(names)
 
 
 def _write_resumed(datadir: DataDir, names: list[str], count: int) -> None:
