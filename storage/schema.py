@@ -121,7 +121,7 @@ _CHUNKS = (
     ) strict
     """,
     """
-    create table chunks (              -- to find a chunk again; only a hint
+    create table chunks (              -- to find a chunk again; only a hint, of landmarks alone
         key    integer primary key,    -- first 40 bits of its SHA-256
         number integer not null
     ) strict
