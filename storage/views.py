@@ -135,6 +135,8 @@ def _coded_view(
                 coded = recoding.again(coding, b"".join(layout.read(0, coding.plain_bytes)))
                 if hashlib.sha256(coded).digest() != digest:
                     raise recoding.failure(coding)
+                if len(coded) != found.size_bytes:
+                    raise StoreError(f"it has {len(coded)} bytes instead of {found.size_bytes}")
                 kept.append(coded)
         except StoreError as error:
             raise StoreError(f"body {digest.hex()} is damaged: {error}") from error

@@ -218,6 +218,17 @@ class TestStored:
         with pytest.raises(StoreError, match=f"body {body.digest.hex()} is damaged"):
             bodies.view(db.conn, body.digest).read(10, 20)
 
+    @pytest.mark.parametrize("more_bytes", [-64, 64])
+    def test_a_size_that_is_not_its_own(self, db, more_bytes):
+        came = streamed(SAID)
+        body = bodies.put(db, came)
+        named(db, [body])
+        db.execute("update bodies set size_bytes = size_bytes + ?", [more_bytes])
+        with pytest.raises(StoreError, match=f"{len(came)} bytes instead of"):
+            bodies.view(db.conn, body.digest).read()
+        flaws.repair(db)
+        assert bodies.view(db.conn, body.digest).read() == came
+
     def test_a_form_that_is_not_known(self, db):
         body = bodies.put(db, streamed(SAID))
         known = msgspec.structs.replace(coding(db, body), form=2)
