@@ -96,19 +96,23 @@ def test_what_waits_to_be_told_stays_short_beside_a_backlog(datadir, house, monk
         claude(house.log, house.session, said(f"{number} " + 40_000 * "a"))
     house.log.append()
     background.step(house.db)
-    begun_bytes = background.live._entries.waiting_bytes
-    agents = Log(datadir)
+    live, agents = background.live, Log(datadir)
+    was_behind = 0
 
     for number in range(10):
         claude(agents, house.session, said(f"{number} " + 20_000 * "a"))
         claude(agents, house.session, said(f"{number} " + 20_000 * "b"))
         agents.append()
+        is_behind, waiting_bytes = live.is_behind, live._entries.waiting_bytes
         background.step(house.db)
-        assert background.live._entries.waiting_bytes <= begun_bytes
+        was_behind += is_behind
+        # How much one piece of the backlog is, is a matter of time: it is not read beside it.
+        assert not is_behind or live._entries.waiting_bytes <= waiting_bytes
 
+    assert was_behind
     while background.step(house.db) == 0.0:
         pass
-    assert background.live._entries.waiting_bytes == 0
+    assert live._entries.waiting_bytes == 0
     assert house.one("select count(*) from entries") == 70
     agents.end()
 
