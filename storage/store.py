@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate
 import msgspec
 from sqlite_utils import Database
 
-from storage import control, database, files, sessions
+from storage import control, database, files, session_control, sessions
 from storage.control import Control
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError, WirescribeError
@@ -341,9 +341,11 @@ class _WriterThread:
         """Have the control file tell what the tables say. Raises StoreError."""
         changed = frozenset(self._changed_sessions)
         if self._sessions is None:
-            fresh = msgspec.structs.replace(sessions.control(db.conn), automatic=self._automatic)
+            fresh = msgspec.structs.replace(
+                session_control.read(db.conn), automatic=self._automatic
+            )
         else:
-            fresh = sessions.control_again(db.conn, self._sessions, changed)
+            fresh = session_control.read_again(db.conn, self._sessions, changed)
         self._sessions = fresh
         self._changed_sessions -= changed
         try:

@@ -1,6 +1,6 @@
 import pytest
 
-from storage import imports, sessions
+from storage import imports, session_control, sessions
 from storage.errors import Conflict
 
 DIGEST = "ab" * 32
@@ -20,7 +20,7 @@ def test_what_was_left_unfinished_is_deleted(db):
     other = imports.begin(db, "cd" * 32, "b.har")
     begun = imports.begin(db, DIGEST, "a.har")
     assert {one.id for one in sessions.list_all(db.conn)} == {begun.id, other.id}
-    assert left.id in sessions.control(db.conn).deleted
+    assert left.id in session_control.read(db.conn).deleted
 
 
 def test_a_session_that_is_gone_cannot_be_finished(db):

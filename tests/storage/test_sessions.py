@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from sqlite_utils import Database
 
-from storage import sessions
+from storage import session_control, sessions
 from storage.errors import Conflict, NotFound
 from storage.schema import migrations
 from tests.storage import plans
@@ -283,33 +283,6 @@ class TestFind:
         assert sessions.find(db.conn, one.id[:8]) == named
 
 
-class TestControl:
-    def test_tells_the_active_one_flags_words_and_deleted(self, db):
-        one, two, gone = (sessions.create(db) for _ in range(3))
-        sessions.activate(db, one.id)
-        sessions.delete(db, gone.id)
-
-        told = sessions.control(db.conn)
-
-        assert told.active == one.id
-        assert {key: value.recording for key, value in told.sessions.items()} == {
-            one.id: True,
-            two.id: False,
-        }
-        assert told.sessions[one.id].word == one.word
-        assert told.deleted == (gone.id,)
-
-    def test_forgets_what_was_deleted_long_ago_newest_last(self, db):
-        now_ms = time.time_ns() // 1_000_000
-        ages = {"a": 8 * 86_400_000, "b": 0, "c": 6 * 86_400_000}
-        for session_id, age in ages.items():
-            db.execute(
-                "insert into tombstones (session_id, deleted_ms) values (?, ?)",
-                [session_id, now_ms - age],
-            )
-        assert sessions.control(db.conn).deleted == ("c", "b")
-
-
 @functools.cache
 def _empty():
     with Database(memory=True, execute_plugins=False) as db:
@@ -370,7 +343,7 @@ class OneActive(RuleBasedStateMachine):
         found = sessions.list_all(self.db.conn)
         assert {s.id: (s.is_active, s.is_recording) for s in found} == self.states
         assert sum(session.is_active for session in found) <= 1
-        told = sessions.control(self.db.conn)
+        told = session_control.read(self.db.conn)
         assert told.active == next((key for key, value in self.states.items() if value[0]), None)
 
     def _expect_active(self, session_id, used):
@@ -382,18 +355,6 @@ class OneActive(RuleBasedStateMachine):
 
 TestOneActive = OneActive.TestCase
 TestOneActive.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-
-
-def test_what_is_open_may_end_in_a_session_that_another_took_over_from(db):
-    old, new = sessions.create(db), sessions.create(db)
-    sessions.activate(db, old.id)
-    sessions.activate(db, new.id)
-    taken_over = sessions.control(db.conn).sessions[old.id]
-    sessions.update(db, old.id, is_recording=False)
-    asked_to_stop = sessions.control(db.conn).sessions[old.id]
-
-    assert (taken_over.recording, taken_over.finishing) == (False, True)
-    assert (asked_to_stop.recording, asked_to_stop.finishing) == (False, False)
 
 
 def test_who_watches_learns_which_were_changed(db):
@@ -410,14 +371,3 @@ def test_who_watches_learns_which_were_changed(db):
     again = sessions.watch(db, "test")
     sessions.activate(db, two.id)
     assert again == {two.id}
-
-
-def test_what_the_proxy_knows_is_the_same_read_at_once_or_by_what_changed(db):
-    ids = [sessions.create(db, is_recording=number > 1).id for number in range(4)]
-    known = sessions.control(db.conn)
-    assert sessions.control_again(db.conn, known, {ids[0], "unknown"}) == known
-    sessions.delete(db, ids[0])
-    sessions.activate(db, ids[1])
-    sessions.update(db, ids[2], is_recording=False)
-    made = sessions.create(db).id
-    assert sessions.control_again(db.conn, known, {*ids, made}) == sessions.control(db.conn)
