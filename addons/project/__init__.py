@@ -217,12 +217,15 @@ class Projection:
             keeping.queue_more(tables, entry_id)
             return
         try:
-            found = reading.decode(db.conn, traffic.get(db.conn, entry_id))
+            entry = traffic.get(db.conn, entry_id)
+            found = reading.decode(db.conn, entry)
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
             self._failed(db, tables, entry_id, error)
             return
         tables.forget_notes(keys.turn(entry_id, 0), "projection-failed")
         yield from self._place(db, tables, found)
+        if entry.outcome is None and _has_closed(db, entry_id):
+            return  # meanwhile: turns of it may not have been read, so it stays in the queue
         tables.done(entry_id)
 
     def _failed(
@@ -265,3 +268,8 @@ class Projection:
         )
         tables.put_notes([note])
         tables.done(entry.id)
+
+
+def _has_closed(db: Database, entry_id: str) -> bool:
+    standing = raw.standing(db, entry_id)
+    return standing is not None and not standing.is_open

@@ -280,3 +280,22 @@ def test_a_socket_with_a_long_turn_that_fails_half_way_is_left_alone(
     counts = "select (select count(*) from messages), (select count(*) from unprojected)"
     assert db.conn.execute(counts).fetchone() == (0, 0)
     assert db.conn.execute("select kind from notes").fetchall() == [("projection-failed",)]
+
+
+def test_a_socket_that_closes_while_its_turns_are_put_down_again(
+    log, session, db, background, go, resting
+):
+    """What came last is not among the turns that were read when it was still open."""
+    socket = codex(log, session)
+    long_turn(socket)
+    go()
+    with database.write(db):
+        keeping.begin(db, is_forced=True)
+    while not db.conn.execute("select 1 from next_stale").fetchone():
+        background.step(db)
+    creates(socket, output("call_1", "a.txt"), previous="resp_1")
+    responds(socket, "resp_2", item("One file.", "assistant"))
+    socket.close()
+    go()
+    assert keeping.state(db.conn).result.startswith("done: 2 turns")
+    assert turn_ids(db) == [f"{socket.id}.0000{n}" for n in range(2)]
