@@ -101,6 +101,8 @@ def proved_by(conn: sqlite3.Connection, digest: bytes, reader: packs.Reader) -> 
     found = runs_of(conn, digest)
     if found is None:
         return _first_view(conn, digest)
+    if found.size_bytes <= 0:  # nothing would be read, and so nothing proved
+        raise StoreError(f"body {digest.hex()} is damaged: its size is {found.size_bytes}")
     if found.coding:
         return _coded_view(conn, digest, found, reader)
     size_bytes = found.size_bytes

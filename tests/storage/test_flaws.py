@@ -216,6 +216,16 @@ class TestRecipes:
         assert is_mended(db, contents) == []
 
 
+@pytest.mark.parametrize("size_bytes", [0, -9000])
+def test_a_size_of_nothing(db, contents, size_bytes):
+    db.execute("update bodies set size_bytes = ?", [size_bytes])
+    assert {damage.digest for damage in proving.verify(db.conn)} == set(contents)
+    with pytest.raises(StoreError, match=f"its size is {size_bytes}"):
+        bodies.view(db.conn, next(iter(contents)))
+    flaws.repair(db)
+    assert is_mended(db, contents) == []
+
+
 def flipped_on_disk(path, sought, nth, byte):
     """One bit of the file, where these bytes are for the n-th time."""
     whole, at = path.read_bytes(), -1
