@@ -84,8 +84,9 @@ _TABLES = (
         detail          blob not null      -- rows.pack_detail: what no query looks for
     ) strict
     """,
-    "create index {g}turns_session on {p}turns (session_id, id)",
-    "create index {g}turns_conversation on {p}turns (conversation_id, id)",
+    # Unique, as ids are: so SQLite knows that what is read off them needs no sorting within a turn.
+    "create unique index {g}turns_session on {p}turns (session_id, id)",
+    "create unique index {g}turns_conversation on {p}turns (conversation_id, id)",
     "create index {g}turns_answer on {p}turns (answer_id) where answer_id is not null",
     "create index {g}turns_previous on {p}turns (previous_id) where previous_id is not null",
     "create index {g}turns_prompts on {p}turns (conversation_id, session_id, asked_leaf) "

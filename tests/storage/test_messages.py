@@ -77,7 +77,7 @@ def test_pages_are_read_off_an_index(db, session, query, index, order):
     with plans.of(db) as plan:
         messages.page(db.conn, query, after=("t", 1, 1), order=order)
     assert index in plan.text
-    assert "TEMP B-TREE FOR ORDER BY" not in plan.text
+    assert "TEMP B-TREE" not in plan.text  # not of a turn's messages either: it may have thousands
     if query.conversation_id is None:
         assert "messages_order (conversation_id=? AND turn=?)" in plan.text
 
