@@ -4,6 +4,8 @@ import sqlite3
 import msgspec
 import pytest
 
+from storage import database, retention
+from storage.retention import Limits
 from tests.cli.running import AGENT
 from tests.storage.empty import with_database
 
@@ -151,7 +153,8 @@ def test_what_is_kept_and_what_was_dropped(kept):
 
 def test_a_limit_that_cannot_be_kept(kept):
     kept.environ["WIRESCRIBE_RETENTION_MAX_GB"] = "0.000001"
-    insert(kept, "retention", one=1, max_bytes=1073)
+    with database.create(kept.datadir.database) as db, database.write(db):
+        retention.set_limits(db, Limits(max_bytes=1073))
     _, found = findings(kept)
     assert wrong(found) == {"retention"}
     assert "more than retention.max_gb = 1e-06 allows" in found["retention"]["text"]
