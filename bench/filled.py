@@ -59,12 +59,12 @@ def cached(entries: int) -> DataDir:
 
 
 def _form() -> str:
-    """What tells stores of another form apart: this module's number, and the columns."""
+    """What tells stores of another form apart: this module's number, and the tables."""
     with Database(memory=True, execute_plugins=False) as db:
         schema.migrations.apply(db)
         tables.create(db, "", 1)
-        columns = [[column.name for column in db.table(name).columns] for name in _COPIED]
-    told = f"{_FORM} {tables.VERSION} {columns}"
+        made = db.execute("select sql from sqlite_master order by name").fetchall()
+    told = f"{_FORM} {tables.VERSION} {made}"
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
