@@ -58,7 +58,7 @@ class _Mended(NamedTuple):
 
 
 def _chain(conn: sqlite3.Connection, where: str, value: bytes | int) -> list[_Link]:
-    # One statement, so that no base is taken away between two.
+    # One statement, so that no base is taken away between two. In a damaged row may be anything.
     rows = conn.execute(
         f"""
         with recursive chain (number, digest, size_bytes, base, recipe, coding) as (
@@ -68,7 +68,8 @@ def _chain(conn: sqlite3.Connection, where: str, value: bytes | int) -> list[_Li
             from chain join bodies b on b.id = chain.base
             where number < 1000
         )
-        select digest, size_bytes, base, recipe, coding from chain order by number
+        select digest, size_bytes, base, coalesce(cast(recipe as blob), x''), coding
+        from chain order by number
         """,
         {"value": value},
     )

@@ -150,7 +150,11 @@ def _concerned(conn: sqlite3.Connection, damaged: list[range]) -> list[tuple[str
 def _recipe_flaws(conn: sqlite3.Connection) -> Iterator[Flaw]:
     last = 0
     while rows := conn.execute(
-        "select id, digest, base, recipe from bodies where id > ? order by id limit 100", [last]
+        """
+        select id, digest, base, coalesce(cast(recipe as blob), x'') from bodies
+        where id > ? order by id limit 100
+        """,
+        [last],
     ).fetchall():
         for last, digest, base, recipe in rows:
             if flips.is_sound(recipe, base or 0):
@@ -285,7 +289,9 @@ def _count(conn: sqlite3.Connection, begin: int, stop: int) -> tuple[list[int], 
 
 def _all_runs(conn: sqlite3.Connection) -> Iterator[list[Run] | None]:
     """Of whatever holds chunks, those that it names itself; None if they cannot be read."""
-    for base, recipe in conn.execute("select base, recipe from bodies"):
+    for base, recipe in conn.execute(
+        "select base, coalesce(cast(recipe as blob), x'') from bodies"
+    ):
         yield _own(lambda: chains.unsealed(base, recipe))  # noqa: B023 - called at once
     for (runs,) in conn.execute(
         """

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import sqlite3
 
 import pytest
@@ -224,6 +225,23 @@ def test_a_size_of_nothing(db, contents, size_bytes):
         bodies.view(db.conn, next(iter(contents)))
     flaws.repair(db)
     assert is_mended(db, contents) == []
+
+
+def test_a_row_without_a_recipe(db, contents):
+    """As one bit of the row's head makes it."""
+    digest, *others = contents
+    db.execute("pragma writable_schema = on")
+    (sql,) = db.execute("select sql from sqlite_master where name = 'bodies'").fetchone()
+    lax = re.sub(r"(recipe\s+blob) not null", r"\1", sql)
+    db.execute("update sqlite_master set sql = ? where name = 'bodies'", [lax])
+    db.conn.commit()
+    db.execute("pragma writable_schema = reset")
+    db.execute("update bodies set recipe = null where digest = ?", [digest])
+    for _ in range(2):
+        assert [damage.digest for damage in proving.verify(db.conn)] == [digest]
+        flaws.repair(db)
+    for other in others:
+        assert bodies.view(db.conn, other).read() == contents[other]
 
 
 def flipped_on_disk(path, sought, nth, byte):
