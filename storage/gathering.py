@@ -103,7 +103,7 @@ class Gathered:
         self.is_changed = False
         self.is_moving = is_moving  # the first store has bodies
         self._db = db
-        self._keys, self._cache = memory.keys, memory.cache
+        self._numbers, self._cache = memory.numbers, memory.cache
         self._added: list[Pack] = []  # what came together
         self._firsts: list[int] = []
         self._sizes: list[int] = []
@@ -122,7 +122,7 @@ class Gathered:
         self._sizes += sizes
         self._crcs += crcs
         self._uses += [0] * len(chunks)
-        self._keys.add(crcs, self.next_number)
+        self._numbers.add(crcs, self.next_number)
         self.next_number += len(chunks)
         self.size_bytes += len(pack.plain)
 

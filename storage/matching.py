@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _RECENT_CHUNKS = 200_000  # in the recipes of the recent bodies together
 _LONGEST = 16_384  # chunks; longer bodies are not remembered
-_KEYS = 160_000  # chunks that are found by their CRC-32
+_NUMBERS = 160_000  # chunks that are found by their CRC-32
 _RECALLED = 80_000  # of these, in a new process: it takes some 10 ms
 _CACHED_BYTES = 16 << 20
 _NEAR_BYTES = 8 << 20
@@ -90,8 +90,8 @@ class Near:
         self._packs.insert(index, pack)
 
 
-class Keys:
-    """Numbers of recent chunks, by their CRC-32; those not used for long are forgotten."""
+class Numbers:
+    """Those of recent chunks, by their CRC-32; those not used for long are forgotten."""
 
     def __init__(self) -> None:
         self._newer: dict[int, int] = {}
@@ -107,7 +107,7 @@ class Keys:
 
     def add(self, crcs: Sequence[int], first: int) -> None:
         """Of chunks that are numbered from `first` on."""
-        if len(self._newer) + len(crcs) > _KEYS // 2:
+        if len(self._newer) + len(crcs) > _NUMBERS // 2:
             self._older, self._newer = self._newer, {}
         self._newer.update(zip(crcs, range(first, first + len(crcs)), strict=True))
 
@@ -124,7 +124,7 @@ class Memory:
         self.reader: packs.Reader | None = None  # the same
         self.near = Near()  # the same
         self.cache = packs.Cache(_CACHED_BYTES)
-        self.keys = Keys()
+        self.numbers = Numbers()
         self.recent: OrderedDict[int, list[Run]] = OrderedDict()  # by id of body
         self.depths: dict[int, int] = {}  # of the same
         self._sorted: dict[int, list[tuple[int, int]]] = {}  # of some of these, see `_place`
@@ -135,7 +135,7 @@ class Memory:
         """Begin with the newest chunks of what is stored."""
         self.clear()
         for first, crcs in packing.recent(db, _RECALLED):
-            self.keys.add(crcs, first)
+            self.numbers.add(crcs, first)
 
     def remember(self, body_id: int, runs: list[Run], depth: int) -> None:
         count = sum(count for _, count in runs)
@@ -254,11 +254,11 @@ class _Match:
                 return None
             self._settled = len(self._found.fresh)
             return number
-        number = self._known.keys.find(crc)
+        number = self._known.numbers.find(crc)
         if number is None and packing.is_landmark(crc):
             number = packing.landmark(self._db, chunk)
             if number is not None:
-                self._known.keys.add([crc], number)
+                self._known.numbers.add([crc], number)
         return number if number is not None and self._holds(number, chunk) else None
 
     def _holds(self, number: int, chunk: bytes) -> bool:
@@ -295,7 +295,7 @@ class _Match:
             found.fresh.pop()
             crc = found.crcs.pop()
             self._numbers.pop(crc, None)
-            self._known.keys.add([crc], number)
+            self._known.numbers.add([crc], number)
         recipes.append(found.runs, number, stop - number)
 
     def _follow(self, number: int, at: int) -> int:

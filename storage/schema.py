@@ -3,7 +3,7 @@ The tables, as append-only migrations (sqlite-utils `Migrations`).
 
 Raw tables hold what crossed the wire and are the truth. Ids are UUIDs of version 7 as text, made by
 whoever writes the row. Digests are SHA-256 as 32 bytes. Lists and heads are msgpack of the types in
-storage.records.
+storage.records. Some tables are made anew by a later migration (storage.trees).
 """
 
 from sqlite_utils import Database, Migrations
@@ -203,7 +203,7 @@ _RAW = (
         entry_id text primary key,
         writer   text not null,
         is_open  integer not null,   -- 1: records of it may still come, and are dropped
-        swept    integer not null default 0  -- 1: no row of it is left; 2: nor a byte
+        swept    integer not null default 0  -- 1: no row of it is left
     ) strict, without rowid
     """,
     "create index removed_entries_swept on removed_entries (swept)",

@@ -33,7 +33,7 @@ import msgspec
 from storage.errors import StoreError
 
 # Of streams that are tried: shorter ones save nothing, and the whole is joined to read a part.
-_SIZES = range(1 << 10, 1 << 20)
+_SIZES = range(1 << 10, 512 << 10)
 
 _FORM = 1
 _HEADS = (b"event:", b"data:", b":")  # one of them begins a stream

@@ -76,13 +76,13 @@ def test_a_new_process_passes_damage_over(db):
 
 
 def test_what_is_not_used_for_long_is_forgotten(monkeypatch):
-    monkeypatch.setattr(matching, "_KEYS", 40)
-    keys = matching.Keys()
+    monkeypatch.setattr(matching, "_NUMBERS", 40)
+    numbers = matching.Numbers()
     for number in range(100):
-        keys.add([1000 + number], number)
-        assert keys.find(1000) == 0  # it is used
-        assert keys.find(1000 + number // 10 * 10) == number // 10 * 10
-    assert keys.find(1001) is None
+        numbers.add([1000 + number], number)
+        assert numbers.find(1000) == 0  # it is used
+        assert numbers.find(1000 + number // 10 * 10) == number // 10 * 10
+    assert numbers.find(1001) is None
 
 
 def test_around_a_landmark(db):
