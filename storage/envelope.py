@@ -29,10 +29,10 @@ one call appends is written last: while it is zero, the record is not there yet.
 """
 
 import struct
-import zlib
 from typing import Annotated
 
 import msgspec
+from zlib_ng.zlib_ng import crc32
 
 from storage.errors import StoreError
 
@@ -46,7 +46,7 @@ _COPIED_BYTES = 4 << 10  # a shorter record is a copy, for a view of it takes lo
 MAGIC = b"WSP1"
 HEAD = struct.Struct(">4sIII")
 _HEAD_BYTES = HEAD.size
-_MAGIC_CRC = zlib.crc32(MAGIC)
+_MAGIC_CRC = crc32(MAGIC)
 # array of 6, version, bin8 of 16 bytes, uint32 number
 _ENVELOPE = struct.Struct(">BBBB16sBI")
 _OFFSET = struct.Struct(">BQ")
@@ -107,8 +107,8 @@ def _framed(prefix: bytes, data: bytes) -> Buffers:
     size = len(prefix) + len(data)
     if size > MAX_RECORD:
         raise StoreError(f"a record of {size} bytes is longer than the spool takes ({MAX_RECORD})")
-    first = struct.pack(">4sII", MAGIC, size, zlib.crc32(data, zlib.crc32(prefix)))
-    return [first + zlib.crc32(first).to_bytes(4) + prefix, data]
+    first = struct.pack(">4sII", MAGIC, size, crc32(data, crc32(prefix)))
+    return [first + crc32(first).to_bytes(4) + prefix, data]
 
 
 # --- finding -------------------------------------------------------------------------------------
@@ -139,13 +139,13 @@ def head_at(data: bytes, offset: int) -> Head | None:
 
 
 def _head_crc(data: bytes, offset: int) -> int:
-    return zlib.crc32(data[offset + 4 : offset + 12], _MAGIC_CRC)
+    return crc32(data[offset + 4 : offset + 12], _MAGIC_CRC)
 
 
 def payload_at(data: bytes, offset: int, head: Head) -> bytes | None:
     """The payload of the record at `offset`, or None if its bytes are not all there and sound."""
     payload = data[offset + HEAD.size : offset + head.record_bytes]
-    if len(payload) != head.payload_bytes or zlib.crc32(payload) != head.payload_crc:
+    if len(payload) != head.payload_bytes or crc32(payload) != head.payload_crc:
         return None
     return payload
 
@@ -184,7 +184,7 @@ def sound_from(
     view, length = memoryview(data), len(data)
     stop = min(stop, length - HEAD.size + 1)
     # All that is recorded goes through these lines, an answer in thousands of pieces.
-    unpack, crc32, decode = HEAD.unpack_from, zlib.crc32, _PAYLOAD.decode
+    unpack, crc, decode = HEAD.unpack_from, crc32, _PAYLOAD.decode
     while offset < stop and len(found) < most:
         magic, size, payload_crc, head_crc = unpack(data, offset)
         at = offset + _HEAD_BYTES
@@ -192,7 +192,7 @@ def sound_from(
         if magic != MAGIC or size > MAX_RECORD or end > length:
             break
         payload = data[at:end] if size < _COPIED_BYTES else view[at:end]
-        if crc32(payload) != payload_crc or crc32(data[offset : at - 4]) != head_crc:
+        if crc(payload) != payload_crc or crc(data[offset : at - 4]) != head_crc:
             break
         try:
             version, entry, number, kind, offset_ns, content = decode(payload)

@@ -7,10 +7,11 @@ that explain the difference are found: of damage within one byte always, of grea
 one now and then. Therefore each answer is a proposal that something else has to prove.
 """
 
-import zlib
 from collections.abc import Iterator
 
-_SOUND = zlib.crc32(bytes(4))  # of whatever has its own checksum behind it, little-endian
+from zlib_ng.zlib_ng import crc32
+
+_SOUND = crc32(bytes(4))  # of whatever has its own checksum behind it, little-endian
 
 
 def _table() -> tuple[int, ...]:
@@ -30,12 +31,12 @@ _BACK = tuple(sorted(_BYTES, key=lambda step: step >> 24))  # by their first byt
 
 def seal(data: bytes, start: int = 0) -> bytes:
     """The CRC-32 that has to stand behind `data`, little-endian; `start` goes in before it."""
-    return zlib.crc32(data, start).to_bytes(4, "little")
+    return crc32(data, start).to_bytes(4, "little")
 
 
 def is_sound(sealed: bytes, start: int = 0) -> bool:
     """Whether the last four bytes are the checksum of those before."""
-    return len(sealed) >= 4 and zlib.crc32(sealed, start) == _SOUND
+    return len(sealed) >= 4 and crc32(sealed, start) == _SOUND
 
 
 def proposals(sealed: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
@@ -44,7 +45,7 @@ def proposals(sealed: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
     The last place first. Nothing, if it is sound or no single byte explains it.
     """
-    wrong = zlib.crc32(sealed, start) ^ _SOUND
+    wrong = crc32(sealed, start) ^ _SOUND
     for place in range(len(sealed) - 1, -1, -1) if wrong else ():
         changed = _BYTES.get(wrong)
         if changed is not None:

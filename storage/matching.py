@@ -14,7 +14,6 @@ All that are hints: what they lead to is compared byte for byte.
 """
 
 import weakref
-import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from sqlite_utils import Database
+from zlib_ng.zlib_ng import crc32
 
 from storage import packing, packs, recipes
 from storage.cutting import Cutter
@@ -233,7 +233,7 @@ class _Match:
         while at < len(data):
             end = end_of(at)
             chunk = data[at:end]
-            crc = zlib.crc32(chunk)
+            crc = crc32(chunk)
             number = self._stored(crc, chunk)
             if number is None:
                 number = self._numbers[crc] = found.first + len(found.fresh)

@@ -9,12 +9,12 @@ Of greater damage a frame gives what is left (`salvaged`).
 import io
 import struct
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 import zstandard
+from zlib_ng.zlib_ng import crc32
 
 from storage import flips
 from storage.errors import StoreError
@@ -126,7 +126,7 @@ def damaged(sizes: Sequence[int], crcs: Sequence[int], plain: bytes) -> frozense
     return frozenset(
         index
         for index, crc in enumerate(crcs)
-        if zlib.crc32(plain[ends[index] : ends[index + 1]]) != crc
+        if crc32(plain[ends[index] : ends[index + 1]]) != crc
     )
 
 
@@ -147,7 +147,7 @@ def mended(directory: bytes, data: bytes, crc: int, first: int) -> Parts | None:
             except zstandard.ZstdError:
                 continue
             if not damaged(sizes, crcs, plain):
-                return Parts(its_directory, its_data, zlib.crc32(its_data), sizes, crcs, plain)
+                return Parts(its_directory, its_data, crc32(its_data), sizes, crcs, plain)
     return None
 
 

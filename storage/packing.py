@@ -7,11 +7,11 @@ transaction: after a crash the old packs are there, or the new one.
 """
 
 import contextlib
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from sqlite_utils import Database
+from zlib_ng.zlib_ng import crc32
 
 from storage import database, packed, packs
 from storage.errors import StoreError
@@ -19,7 +19,7 @@ from storage.packs import PACK_BYTES, Pack
 from storage.recipes import Run
 
 _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
-_LEVELS = (3, 3, 12, 12)  # of zstd, by stage: what ingest waits for is quick
+_LEVELS = (1, 3, 12, 12)  # of zstd, by stage: what ingest waits for is quick
 
 _POOL_BYTES = 64 << 10
 _LANDMARK_MASK = 3  # these bits of the CRC-32 are zero, so one chunk in four is one
@@ -190,7 +190,7 @@ def _insert(
         insert into packs (first, count, size_bytes, stage, is_damaged, token, crc, uses, sizes)
         values (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
-        [first, len(sizes), len(plain), stage, is_damaged, token, zlib.crc32(data),
+        [first, len(sizes), len(plain), stage, is_damaged, token, crc32(data),
          packed.pack_uses(uses), packed.directory(sizes, crcs)],
     )  # fmt: skip
     db.execute("insert into packed (first, data) values (?, ?)", [first, data])
