@@ -22,6 +22,7 @@ def noise(size, seed=1):
 
 
 def text(size, seed=1):
+    """Lines like events; a stream of these would be stored split."""
     words = random.Random(seed)
     line = b'line: {"type":"content_block_delta","delta":{"text":"%d"}}\n\n'
     return b"".join(line % words.getrandbits(20) for _ in range(size // 50 + 1))[:size]

@@ -7,6 +7,7 @@ import pytest
 from addons.ingest import Ingest
 from storage import database, sessions
 from storage.datadir import DataDir
+from tests.addons.ingest.spooling import Log
 from tests.storage.empty import with_database
 
 
@@ -27,6 +28,12 @@ def db(datadir):
 def session(db):
     """The id of one that records."""
     return sessions.create(db, name="mine", is_recording=True, now_ms=1).id
+
+
+@pytest.fixture
+def log(datadir):
+    """The spool of a proxy."""
+    return Log(datadir)
 
 
 @pytest.fixture
