@@ -8,7 +8,7 @@ from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import flaws, health, moving, notes, proving, recoding, retention
+from storage import database, flaws, health, moving, notes, proving, recoding, retention
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError
 from storage.health import Health
@@ -29,6 +29,7 @@ def findings(
         return
     try:
         with Store.reading(datadir) as store:
+            database.check(store.read())
             report = health.report(store.read(), datadir)
             yield from _of_report(datadir, settings, found, report)
             yield from _unmoved(store)
@@ -37,7 +38,7 @@ def findings(
             if verifies:
                 yield from _damage(store, report)
     except Exception as error:  # noqa: BLE001 - whatever SQLite or the disk says of it
-        yield wrong("database", str(error), "put back a copy of the data dir, or move it away")
+        yield wrong("database", _without_remedy(error), database.REMEDY)
 
 
 def _of_report(
@@ -179,7 +180,7 @@ def mended(datadir: DataDir) -> Iterator[Finding]:
     except Busy as error:
         yield wrong("repair", str(error), "end it, then ask the doctor again")
     except StoreError as error:
-        yield wrong("repair", str(error), "put back a copy of the data dir, or move it away")
+        yield wrong("repair", _without_remedy(error), database.REMEDY)
     else:
         for flaw in done:
             yield note("repair", f"mended: {_told(flaw)}")
@@ -187,9 +188,14 @@ def mended(datadir: DataDir) -> Iterator[Finding]:
             yield ok("repair", "there was nothing to mend")
 
 
+def _without_remedy(error: Exception) -> str:
+    """It stands beside it as the advice."""
+    return str(error).removesuffix(f": {database.REMEDY}")
+
+
 def _damage(store: Store, report: Health) -> Iterator[Finding]:
     for fault in proving.file_faults(store.read(), _SHOWN):
-        yield wrong("database", fault, "put back a copy of the data dir, or move it away")
+        yield wrong("database", fault, database.REMEDY)
     for library, count in proving.foreign_codings(store.read()).items():
         yield note(
             "codings",

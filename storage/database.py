@@ -23,6 +23,18 @@ CHECKPOINT_BYTES = 4 << 20
 PAGE_BYTES = 2048  # of new databases; others keep theirs
 _LOG_BYTES = 64 << 20  # of the automatic checkpoint
 
+REMEDY = "put back a copy of the data dir, or move it away"
+
+# What the disk or the system says, whatever is in the file.
+_OUTSIDE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+)
+
 _FULL = 2  # of `pragma synchronous`: each commit waits for the disk
 
 _WRITER_WAIT_S = 1.0  # per try; the store tries again
@@ -57,8 +69,8 @@ def create(path: Path) -> Database:
     """
     Open the database for writing, make it if it is missing, and bring its tables up to date.
 
-    Raises StoreError if the file is no database of ours or of a newer Wirescribe, and
-    sqlite3.OperationalError (see `is_busy`) if another process keeps it locked.
+    Raises StoreError if the file is no database of ours, a damaged one or of a newer Wirescribe,
+    and sqlite3.OperationalError (see `is_busy`) if another process keeps it locked.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -70,12 +82,14 @@ def create(path: Path) -> Database:
         conn.execute(f"pragma wal_autocheckpoint = {_LOG_BYTES // page_bytes}").fetchall()
         db = Database(conn, execute_plugins=False)
         _migrate(db, path)
-    except sqlite3.OperationalError:
-        conn.close()
-        raise
     except sqlite3.DatabaseError as error:
         conn.close()
-        raise StoreError(f"{path} is no sound database: {error}") from error
+        if is_busy(error):
+            raise
+        raise (failure if _code(error) in _OUTSIDE else unsound)(path, error) from error
+    except (UnicodeDecodeError, KeyError) as error:  # a schema that is not as sqlite-utils left it
+        conn.close()
+        raise unsound(path, error) from error
     except BaseException:
         conn.close()
         raise
@@ -87,7 +101,7 @@ def reader(path: Path) -> sqlite3.Connection:
     A connection that can neither write nor checkpoint; every statement sees what is committed.
 
     It is used by one thread at a time, and may be closed by another one. Raises StoreError if
-    there is no database.
+    there is no database, or its schema cannot be read.
     """
     if not path.exists():
         raise StoreError(f"there is no database at {path}: nothing was recorded here yet")
@@ -98,10 +112,22 @@ def reader(path: Path) -> sqlite3.Connection:
     try:
         for pragma in _READER_PRAGMAS:
             conn.execute(pragma).fetchall()
+        conn.execute("select 1 from sqlite_master limit 1").fetchall()
     except sqlite3.Error as error:
         conn.close()
-        raise StoreError(f"{path} cannot be read: {error}") from error
+        raise failure(path, error) from error
+    except UnicodeDecodeError as error:
+        conn.close()
+        raise unsound(path, error) from error
     return conn
+
+
+def check(conn: sqlite3.Connection) -> None:
+    """Read, by a reader, what `create` needs. Raises sqlite3.DatabaseError."""
+    conn.execute("select name, type from pragma_table_info('_sqlite_migrations')").fetchall()
+    rows = conn.execute("select name, applied_at from _sqlite_migrations").fetchall()
+    if "m002_projection" in {name for name, _ in rows}:
+        keeping.state(conn)
 
 
 @contextlib.contextmanager
@@ -194,8 +220,32 @@ def truncate_log(db: Database) -> bool:
 
 def is_busy(error: BaseException) -> bool:
     """Whether this is SQLite's way to say that another connection holds a lock."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's own, the primary one; 0 if the error has none."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def failure(path: Path, error: sqlite3.Error) -> StoreError:
+    """What SQLite says of the file at `path`, for the user."""
+    if _code(error) == sqlite3.SQLITE_FULL:
+        return StoreError(f"{path} cannot be written ({error}): make room on the disk")
+    if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return unsound(path, error)
+    return StoreError(f"{path} cannot be used ({error}): `wirescribe doctor` says more")
+
+
+def unsound(path: Path, error: Exception) -> StoreError:
+    """Whatever went wrong with the file at `path`, for the user: it is not as we left it."""
+    said: object = error
+    if isinstance(error, UnicodeDecodeError):
+        # SQLite quotes a schema that is no text any more: Python could not raise what it said.
+        said = error.object.decode(errors="replace")
+    elif isinstance(error, KeyError):
+        said = f"no such column: {error.args[0]}"
+    return StoreError(f"{path} is no sound database ({said}): {REMEDY}")
 
 
 def is_fault(error: BaseException) -> bool:

@@ -279,6 +279,8 @@ class _WriterThread:
             self._renew_control(db)
             self._ready.set_result(None)
             self._serve(db)
+        except sqlite3.Error as error:
+            self._ready.set_exception(database.failure(self._datadir.database, error))
         except BaseException as error:  # noqa: BLE001 - only the control file of the start
             self._ready.set_exception(error)
         finally:
@@ -330,7 +332,7 @@ class _WriterThread:
                 return fn()
             except sqlite3.Error as error:
                 if not database.is_busy(error):
-                    raise StoreError(f"{self._datadir.database}: {error}") from error
+                    raise database.failure(self._datadir.database, error) from error
                 if time.monotonic() - since > self._patience_s:
                     raise StoreError(
                         f"{self._datadir.database} is kept locked by another process: end it"

@@ -1,4 +1,5 @@
 import contextlib
+import random
 import sqlite3
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from storage import database, retention
 from storage.retention import Limits
 from tests.cli.running import AGENT
+from tests.storage import damage
 from tests.storage.empty import with_database
 
 
@@ -234,4 +236,54 @@ def test_a_database_that_is_none(kept):
     assert wrong(found) == {"database"}
     done = kept.here("sessions", "list")
     assert done.returncode == 1
-    assert "`wirescribe doctor`" in done.stderr
+    assert database.REMEDY in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (b"TEXT", "column 'type' with text"),
+        (b"messages_order", "malformed database schema"),
+        (b"upkeep", "malformed database schema"),
+        (b"is_building", "no such column: is_building"),
+        (b"m001_raw2", "column 'applied_at' with text"),
+    ],
+)
+def test_a_schema_that_is_no_text_any_more(kept, name, said):
+    path = kept.datadir.database
+    damage.flip(path, path.read_bytes().index(name) + len(name) - 1, 0x80)
+    for options in ([], ["--verify"], ["--repair"]):
+        _, found = findings(kept, *options)
+        for subject in wrong(found):
+            assert said in found[subject]["text"]
+            assert found[subject]["advice"] == database.REMEDY
+            assert database.REMEDY not in found[subject]["text"]
+        assert wrong(found) == {"database", *(["repair"] if "--repair" in options else [])}
+    done = kept.here("serve")
+    assert done.returncode == 1
+    assert f"{path} is no sound database" in done.stderr
+    assert database.REMEDY in done.stderr
+
+
+def flipped(kept, seed):
+    """Every command ends with words: `here` and `findings` fail on any other end."""
+    random_ = random.Random(seed)
+    damage.flip(
+        kept.datadir.database,
+        random_.choice(damage.text_places(kept.datadir.database)),
+        random_.choice([1, 8, 0x80, 0xFF]),
+    )
+    kept.here("sessions", "list")
+    for options in ([], ["--verify"], ["--repair"]):
+        findings(kept, *options)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_byte_of_the_schema_changed(kept, seed):
+    flipped(kept, seed)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(8, 300))
+def test_whatever_byte_of_the_schema_changed_often(kept, seed):
+    flipped(kept, seed)

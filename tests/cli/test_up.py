@@ -7,8 +7,11 @@ import subprocess
 import msgspec
 import pytest
 
+from storage import database
 from storage.datadir import DataDir
 from tests.cli.running import AGENT, ANSWER, PATIENCE_S
+from tests.storage import damage
+from tests.storage.empty import with_database
 
 
 def alive(pid):
@@ -115,6 +118,17 @@ def test_a_session_is_made_or_found_and_activated(place):
             (found,) = sessions(place)
             assert (found["name"], found["isActive"], found["isRecording"]) == ("mine", True, True)
             place.here("sessions", "record", "off")
+
+
+def test_a_damaged_schema_ends_it_with_words(place):
+    path = with_database(place.datadir.prepare()).database
+    damage.flip(path, path.read_bytes().index(b"TEXT") + 1, 0x80)
+    done = place.wirescribe("up")
+    assert done.returncode == 1
+    assert f"{path} is no sound database" in done.stderr
+    assert database.REMEDY in done.stderr
+    assert "the server could not start" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_session_that_cannot_be_told_apart_ends_it(place):

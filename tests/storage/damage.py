@@ -1,4 +1,4 @@
-"""A body whose bytes on the disk are not what they were."""
+"""Bytes on the disk that are not what they were."""
 
 from storage import chains, database, packed, packs
 
@@ -14,3 +14,25 @@ def first_chunk(db, digest):
     frame[-1] ^= 1  # a sound checksum would vouch for the bit
     with database.write(db):
         db.execute("update packed set data = ? where first = ?", [bytes(frame), pack.first])
+
+
+def flip(path, place, change):
+    """One byte of a file that nothing has open."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ change]))
+
+
+def text_places(path):
+    """Where the database says in text what tables it has, and which migrations it has seen."""
+    data = path.read_bytes()
+    pages = [data[start : start + 2048] for start in range(0, len(data), 2048)]
+    return [
+        number * 2048 + place
+        for number, page in enumerate(pages)
+        if b"create" in page.lower() or b"m001_raw" in page
+        for place, byte in enumerate(page)
+        if byte
+    ]
