@@ -24,7 +24,8 @@ class Figures(Record, frozen=True, kw_only=True):
     Counts, and sums of what is known. A sum of which no part is known is None.
 
     `unmetered_turns` should have token counts and have none, `unpriced_turns` have them and no
-    price: where they are not 0, tokens and cost are what is known of more.
+    price: where they are not 0, tokens and cost are what is known of more. Of calls that all
+    failed nobody said what they took.
     """
 
     turns: int = 0
@@ -45,8 +46,9 @@ class Figures(Record, frozen=True, kw_only=True):
 def of_row(row: Sequence[int | float]) -> Figures:
     """Of the 13 values that `COLUMNS` or `SUMS` name."""
     counts, tokens, (cost_usd, unmetered, unpriced) = row[:5], row[5:10], row[10:]
-    is_metered = any(tokens) or not unmetered
-    is_priced = bool(cost_usd) or not (unpriced or unmetered)
+    turns, errors = counts[0], counts[4]
+    is_metered = any(tokens) or not (unmetered or 0 < turns <= errors)
+    is_priced = bool(cost_usd) or (is_metered and not (unpriced or unmetered))
     known = [int(value) if is_metered else None for value in tokens]
     return Figures(
         turns=int(counts[0]),
