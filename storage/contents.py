@@ -6,7 +6,7 @@ too, or says the same in other bytes; else it is damaged, and that is what is sh
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Set
 
 import msgspec
 
@@ -28,15 +28,32 @@ class Contents:
         self._known: dict[str, tuple[Part, ...] | None] = {}
         self._fetched: dict[str, bytes] = {}
 
-    def fetch(self, message_ids: Sequence[str]) -> None:
-        """Read what the rows of these messages hold, in one statement; `part` needs none then."""
+    def fetch(self, turn_ids: Set[str], message_ids: Set[str]) -> None:
+        """
+        Read what the rows of these messages hold, all at once; `part` needs no statement then.
+
+        Nearly all are found if `turn_ids` are the turns that brought them.
+        """
+        # By turns, for what a page shows lies together there, while ids are hashes. The plus: else
+        # it goes by ids all the same.
         self._fetched |= self._conn.execute(
             f"""
-            select id, content from {self._prefix}messages
-            where id in (select value from json_each(?))
+            select m.id, m.content
+            from {self._prefix}turns t cross join {self._prefix}messages m
+                on m.conversation_id = t.conversation_id and m.turn = t.number
+            where t.id in (select value from json_each(:turns))
+                and +m.id in (select value from json_each(:messages))
             """,
-            [msgspec.json.encode(message_ids).decode()],
+            {"turns": _json(turn_ids), "messages": _json(message_ids)},
         )
+        if rest := message_ids - self._fetched.keys():
+            self._fetched |= self._conn.execute(
+                f"""
+                select id, content from {self._prefix}messages
+                where id in (select value from json_each(?))
+                """,
+                [_json(rest)],
+            )
 
     def parts(self, message_id: str, content: bytes) -> tuple[Part, ...] | None:
         """The parts of a message by what its row held; None: it was deleted meanwhile."""
@@ -75,3 +92,7 @@ class Contents:
             f"select content from {self._prefix}messages where id = ?", [message_id]
         ).fetchone()
         return row[0] if row else None
+
+
+def _json(values: Set[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()

@@ -17,7 +17,7 @@ Which bytes a dictionary has is part of the form: tables.VERSION rises with any 
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -36,7 +36,7 @@ _LONG_BYTES = 64 << 10
 _LEVEL_LONG = 1
 _MOST_HASH_LOG = 22
 _MAGIC = b"\x28\xb5\x2f\xfd"
-_ONE_SEGMENT = b"\xa0"  # frame header: the content's size follows in 4 bytes
+_HEAD = _MAGIC + b"\xa0"  # frame header of one segment: the content's size follows in 4 bytes
 _MOST_BLOCK = 128 << 10
 _TRIES = 5  # to read what is packed anew meanwhile
 
@@ -97,25 +97,38 @@ class Opener:
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._reader = packs.Reader(conn)
+        self._pack: packs.Pack | None = None  # what was read last lay there
 
     def open(self, content: bytes) -> bytes:
         """Raises StoreError if what it quotes is damaged, packs.Missing if that is gone."""
-        if not is_quoted(content):
+        form = content[:1]
+        if form < _QUOTED:
             return unsqueeze(content)
         size_bytes, at = varints.take(content, 1)
-        places, frame = content[at : at + size_bytes], content[at + size_bytes :]
-        raw = b"".join(self._read(stretch) for stretch in _places(places))
+        frame_at = at + size_bytes
+        found = [self._read(*place) for place in _places(content[at:frame_at])]
+        raw = found[0] if len(found) == 1 else b"".join(found)
         try:
-            return _decompress(frame, _dictionary(content[:1], raw))
+            return _decompress(content[frame_at:], _dictionary(form, raw))
         except zstandard.ZstdError as error:
             raise StoreError(f"what is quoted is not what it was: {error}") from error
 
-    def _read(self, stretch: Stretch) -> bytes:
+    def _read(self, skip_bytes: int, size_bytes: int, runs: Sequence[Run]) -> bytes:
+        """The bytes of a stretch; if they are not what they were, the frame does not open."""
+        pack = self._pack
+        if pack is not None and len(runs) == 1 and not pack.bad:
+            # What a page shows lies together.
+            low = runs[0][0] - pack.first
+            high = low + runs[0][1]
+            if low >= 0 and high <= pack.count:
+                start = pack.offsets[low] + skip_bytes
+                if start + size_bytes <= pack.offsets[high]:
+                    return pack.plain[start : start + size_bytes]
         for _ in range(_TRIES):
-            found = self._chunks(stretch.runs)
+            found = self._chunks(runs)
             if found is not None:
-                data = found[stretch.skip_bytes : stretch.skip_bytes + stretch.size_bytes]
-                if len(data) != stretch.size_bytes:
+                data = found[skip_bytes : skip_bytes + size_bytes]
+                if len(data) != size_bytes:
                     raise StoreError("what is quoted has another size")
                 return data
             self._reader.forget()
@@ -127,7 +140,7 @@ class Opener:
         for first, count in runs:
             while count:
                 place = self._reader.place(first)
-                pack = self._reader.pack(place)
+                pack = self._pack = self._reader.pack(place)
                 if pack is None:
                     return None
                 low = first - place.first
@@ -155,19 +168,38 @@ def _put_places(data: bytearray, stretches: Sequence[Stretch]) -> None:
             expected = first + count
 
 
-def _places(data: bytes) -> Iterator[Stretch]:
+def _places(data: bytes) -> list[tuple[int, int, list[Run]]]:
+    """The fields of the stretches."""
+    values = _numbers(data)
+    found = []
     at = expected = 0
-    while at < len(data):
-        skip_bytes, at = varints.take(data, at)
-        size_bytes, at = varints.take(data, at)
-        left, at = varints.take(data, at)
+    while at < len(values):
+        skip_bytes, size_bytes, left = values[at : at + 3]
+        at += 3
+        stop = at + 2 * left
         runs = []
-        for _ in range(left):
-            moved, at = varints.take_signed(data, at)
-            count, at = varints.take(data, at)
-            runs.append((expected + moved, count))
-            expected += moved + count
-        yield Stretch(skip_bytes, size_bytes, runs)
+        while at < stop:
+            moved, count = values[at : at + 2]
+            at += 2
+            first = expected + (-(moved + 1 >> 1) if moved & 1 else moved >> 1)
+            runs.append((first, count))
+            expected = first + count
+        found.append((skip_bytes, size_bytes, runs))
+    return found
+
+
+def _numbers(data: bytes) -> list[int]:
+    """As `varints.take` gives them, but all at once: a page has a thousand."""
+    found = []
+    value = shift = 0
+    for byte in data:
+        if byte & 0x80:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+        else:
+            found.append(value | byte << shift)
+            value = shift = 0
+    return found
 
 
 def _dictionary(form: bytes, raw: bytes) -> bytes:
@@ -215,7 +247,11 @@ def _decompress(frame: bytes, dictionary: bytes) -> bytes:
 
 def _stored(data: bytes) -> bytes:
     """A zstd frame of blocks that are not compressed (RFC 8878, 3.1.1)."""
-    pieces = [_MAGIC, _ONE_SEGMENT, len(data).to_bytes(4, "little")]
+    size_bytes = len(data)
+    head = _HEAD + size_bytes.to_bytes(4, "little")
+    if size_bytes <= _MOST_BLOCK:
+        return head + (size_bytes << 3 | 1).to_bytes(3, "little") + data
+    pieces = [head]
     for at in range(0, len(data), _MOST_BLOCK):
         piece = data[at : at + _MOST_BLOCK]
         is_last = at + _MOST_BLOCK >= len(data)

@@ -231,8 +231,11 @@ def get(conn: sqlite3.Connection, tool_call_id: str) -> ToolCall:
 def _of_rows(conn: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> list[ToolCall]:
     """In their order; without those whose messages were deleted since they were read."""
     contents = Contents(conn)
-    sides = [(row[25], row[11]) for row in rows] + [(row[26], row[15]) for row in rows]
-    contents.fetch([message_id for kept, message_id in sides if kept is None and message_id])
+    in_messages = {(row[10], row[11]) for row in rows if row[25] is None and row[11]}
+    in_messages |= {(row[14], row[15]) for row in rows if row[26] is None and row[15]}
+    contents.fetch(
+        {turn_id for turn_id, _ in in_messages}, {message_id for _, message_id in in_messages}
+    )
     found = []
     for row in rows:
         call = _side(row[25], row[11], row[12], contents)

@@ -157,3 +157,16 @@ def test_messages_of_a_page_are_read_in_one_statement(db, session, story):
             for number in range(8 - limit, 8)
         }
     assert counts == [2, 2]
+
+
+def test_a_message_that_another_turn_brought_is_found_too(db, session, story):
+    asked = ToolCallPart(call_id="early", name="Bash", arguments='{"n":1}')
+    message_id = projected.message(db, story.root, story.turns[0], (asked,))
+    projected.tool_call(db, story.root, story.turns[1], "early", message_id=message_id)
+    db.execute("update tool_calls set arguments = null where call_id = 'early'")
+    (call,) = (
+        one
+        for one in tool_calls.page(db.conn, Query(conversation_id=story.root)).tool_calls
+        if one.call_id == "early"
+    )
+    assert call.arguments == '{"n":1}'
