@@ -29,7 +29,7 @@ from storage.projection.unfinished import Unfinished
 from storage.projection.writing import Tables
 from storage.records import Entry
 
-_AT_ONCE = 16
+_ENTRIES_AT_ONCE = 16  # of the queue
 _WORK_S = 0.015  # of a step without its commit
 _MOST_HANDED = 100  # turns of open entries that wait
 
@@ -63,7 +63,8 @@ class Projection:
         """Project some entries into one set, in turn; True while there is more to do at once."""
         sets = keeping.sets(db)
         self._forget_but({tables.prefix for tables in sets})
-        for tables in sorted(sets, key=self._order):
+        # In turn: the one that was served last comes behind the other.
+        for tables in sorted(sets, key=lambda tables: tables.prefix == self._last):
             if self.advance(db, tables):
                 self._last = tables.prefix
                 return True
@@ -94,15 +95,10 @@ class Projection:
             return False
         if self._go_on(db, tables):
             return True
-        waiting = tables.waiting(_AT_ONCE)
+        waiting = tables.waiting(_ENTRIES_AT_ONCE)
         if waiting and self._is_ready():
             self._take_all(db, tables, waiting)
         return bool(waiting)
-
-    def _order(self, tables: Tables) -> tuple[bool, bool]:
-        """What is begun first, so that a rebuild that begins now finds it; then in turn."""
-        is_begun = tables.prefix in self._resting or bool(self._handed.get(tables.prefix))
-        return not is_begun, tables.prefix == self._last
 
     # --- what is begun, and what is handed over --------------------------------------------------
 
@@ -123,14 +119,14 @@ class Projection:
             work = Work(decoded.entry.id, steps, decoded)
         try:
             with database.write(db, is_durable=False):
-                if work.is_begun and not work.may_go_on(tables):
+                if work.has_rested and not work.may_go_on(tables):
                     self._again(tables.prefix, work)
                 else:
                     self._run(tables, work, time.monotonic() + _WORK_S)
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
             self._resting.pop(tables.prefix, None)
             if work.handed is None:
-                self._failed(db, tables, work.entry_id, error, has_rested=work.is_begun)
+                self._failed(db, tables, work.entry_id, error)
             elif not self._has_failed:
                 _log.error("a turn waits until its socket closes", exc_info=error)
                 self._has_failed = True
@@ -160,6 +156,12 @@ class Projection:
         """What is not in the queue, for who handed it over has it no more."""
         if work.handed is not None:
             self._handed[prefix].appendleft(work.handed)
+
+    def _begun(self) -> set[str]:
+        """Open entries of which turns were handed over and are not put down yet."""
+        waiting = [decoded for handed in self._handed.values() for decoded in handed]
+        resting = [work.handed for work in self._resting.values() if work.handed is not None]
+        return {decoded.entry.id for decoded in (*waiting, *resting)}
 
     def _forget_but(self, prefixes: set[str]) -> None:
         """Sets go when a rebuild ends."""
@@ -202,19 +204,21 @@ class Projection:
                     is_done = self._run(tables, work, end_s)
                     if not is_done or time.monotonic() > end_s or self._is_awaited():
                         break
+                    if forgetting.has_stale(tables):
+                        break
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
             self._resting.pop(tables.prefix, None)
             if len(entry_ids) == 1:
                 self._failed(db, tables, entry_ids[0], error)
                 return
             for entry_id in tried:
-                if tables.prefix not in self._resting:
+                if tables.prefix not in self._resting and not forgetting.has_stale(tables):
                     self._take_all(db, tables, [entry_id])
 
     def _take(self, db: Database, tables: Tables, entry_id: str) -> Iterator[Unfinished]:
         """An entry of the queue."""
         if keeping.is_mark(entry_id):
-            keeping.queue_more(tables, entry_id)
+            keeping.queue_more(tables, entry_id, self._begun())
             return
         try:
             entry = traffic.get(db.conn, entry_id)
@@ -228,20 +232,12 @@ class Projection:
             return  # meanwhile: turns of it may not have been read, so it stays in the queue
         tables.done(entry_id)
 
-    def _failed(
-        self,
-        db: Database,
-        tables: Tables,
-        entry_id: str,
-        error: Exception,
-        *,
-        has_rested: bool = False,
-    ) -> None:
+    def _failed(self, db: Database, tables: Tables, entry_id: str, error: Exception) -> None:
         """
         Be done with an entry that was deleted meanwhile, or that nobody can read.
 
-        What is there of one that has rested goes, as if it had failed in one transaction; a turn of
-        it that stayed would bring it into the queue again.
+        Turns of it that were put down while it was open, or before it rested, go as well: one that
+        stayed would bring it into the queue again, and a rebuild would not have it.
         """
         if isinstance(error, NotFound):
             with database.write(db):
@@ -252,8 +248,7 @@ class Projection:
             raise error
         _log.error("entry %s could not be projected", entry_id, exc_info=error)
         with database.write(db):
-            if has_rested:
-                forgetting.forget_entry(tables, entry_id)
+            forgetting.forget_entry(tables, entry_id)
             self._note(tables, traffic.get(db.conn, entry_id), error)
 
     def _note(self, tables: Tables, entry: Entry, error: Exception) -> None:

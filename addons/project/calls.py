@@ -13,7 +13,7 @@ from storage.projection.unfinished import Unfinished
 from storage.projection.writing import Tables
 
 _LISTED = ("todo", "plan")  # kinds of calls whose words stand in their rows, to be read often
-_AT_ONCE = 32  # calls that are put down without a rest
+_BETWEEN_RESTS = 32  # calls that are put down
 _MAX_WORDS = 2_000  # of descriptions and commands; the arguments have all
 
 
@@ -193,7 +193,7 @@ class Calls:
         for number, found in enumerate(new, 1):
             if not _lacks_result(found):
                 self._write(tables, None, self._found.pop(found.id))
-            if number % _AT_ONCE == 0:
+            if number % _BETWEEN_RESTS == 0:
                 yield rest
 
     def write_others(self, tables: Tables) -> None:

@@ -14,7 +14,7 @@ from storage.projection.writing import Known, Tables
 
 _KEPT = 64  # threads whose latest history is remembered
 _TAIL = 8  # messages at the end of a history that are asked for first
-_AT_ONCE = 64  # messages that are read without a rest
+_BETWEEN_RESTS = 64  # messages that are read
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class Chains:
         asked = _same(self._latest.pop(key, []), turn.asked.messages)
         for number, link in enumerate(self._behind(decoded, key, start, tuple(asked)), 1):
             asked.append(link)
-            if number % _AT_ONCE == 0:
+            if number % _BETWEEN_RESTS == 0:
                 yield rest
         self._latest[key] = [_place(link) for link in asked]
         if len(self._latest) > _KEPT:

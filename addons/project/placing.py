@@ -25,7 +25,7 @@ from storage.quoting import Source
 from storage.records import Session
 
 _THREAD = ("main", "subagent", "compaction")
-_AT_ONCE = 16  # messages that are put down without a rest
+_BETWEEN_RESTS = 16  # messages that are put down
 
 
 class Placer:
@@ -121,7 +121,7 @@ class Placer:
                     tables.quote_message(link.id, source)
                 continue
             written += 1
-            if written % _AT_ONCE == 0:
+            if written % _BETWEEN_RESTS == 0:
                 yield rest
             parent = messages.get(link.parent_id or "")
             seen = Seen(

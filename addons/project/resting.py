@@ -24,7 +24,7 @@ class Work:
         self._rest: Unfinished | None = None
 
     @property
-    def is_begun(self) -> bool:
+    def has_rested(self) -> bool:
         return self._rest is not None
 
     def run(self, tables: Tables, until: Callable[[], bool]) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import msgspec
 from sqlite_utils import Database
@@ -222,23 +222,27 @@ def is_mark(entry_id: str) -> bool:
     return _MARK in entry_id
 
 
-def queue_more(tables: Tables, mark: str) -> None:
-    """Put some of the entries that a mark stands for into the queue, and the mark behind them."""
+def queue_more(tables: Tables, mark: str, begun: Set[str]) -> None:
+    """
+    Put some of the entries that a mark stands for into the queue, and the mark behind them.
+
+    Of those that are open, only the ones of which turns are in the set that is read, or will be:
+    these are `begun`.
+    """
     after, _, session_id = mark.partition(_MARK)
     only = "e.session_id = :session and" if session_id else ""
     values: dict[str, str | int] = {"after": after, "limit": _QUEUED}
     found = tables.db.execute(
         f"""
-        select e.id, e.kind <> 'tunnel' and (
-            e.outcome is not null
-            or exists (select 1 from turns t where t.id > e.id || '.' and t.id < e.id || '/'))
+        select e.id, e.kind <> 'tunnel', e.outcome is not null
+            or exists (select 1 from turns t where t.id > e.id || '.' and t.id < e.id || '/')
         from entries e where {only} e.id > :after order by e.id limit :limit
         """,
         values | {"session": session_id} if session_id else values,
     ).fetchall()
     tables.done(mark)
-    for entry_id, is_wanted in found:
-        if is_wanted:
+    for entry_id, is_read, has_turns in found:
+        if is_read and (has_turns or entry_id in begun):
             tables.enqueue(entry_id)
     if found:
         tables.enqueue(found[-1][0] + _MARK + session_id)

@@ -301,10 +301,11 @@ _TABLES = (
     ) strict, without rowid
     """,
     """
-    create table {p}stale (                -- conversations to be removed, and made again from what
-        conversation_id text primary key,  -- turns are left of them
-        unfinished text                    -- turn of which some rows are there, and more are to
-                                           -- come; NULL: it is to be removed
+    create table {p}stale (                -- conversations that are not to be relied on
+        conversation_id text primary key,
+        unfinished text                    -- a turn of it of which some rows are there, and more
+                                           -- are to come; NULL: it is to be removed, and made
+                                           -- again from what turns are left of it
     ) strict, without rowid
     """,
 )

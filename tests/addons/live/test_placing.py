@@ -5,7 +5,7 @@ import pytest
 from addons import project
 from addons.background import Background
 from addons.ingest import Ingest
-from addons.project import Projection, calls, chain, placing
+from addons.project import Projection, calls, chain, placing, reading
 from storage import conversations, database, messages, quotes, sessions, traffic, turns
 from storage.contents import Contents
 from storage.datadir import DataDir
@@ -198,7 +198,7 @@ def resting(monkeypatch):
     """Work rests wherever it may."""
     monkeypatch.setattr(project, "_WORK_S", -1.0)
     for module in (calls, chain, placing):
-        monkeypatch.setattr(module, "_AT_ONCE", 1)
+        monkeypatch.setattr(module, "_BETWEEN_RESTS", 1)
 
 
 def long_turn(socket, answer="resp_1"):
@@ -248,8 +248,21 @@ def test_a_long_turn_of_an_open_socket_that_is(log, session, db, datadir, go, re
     assert db.conn.execute(found).fetchone() == ((7, 0) if what == "restarted" else (0, 0))
 
 
+@pytest.fixture
+def failing(monkeypatch):
+    """A message that is not to be put down: `words 4` of a long turn."""
+    real = packing.pack
+
+    def pack(parts, *more):
+        if packing.words(parts) == "words 4":
+            raise ZeroDivisionError("a bug")
+        return real(parts, *more)
+
+    monkeypatch.setattr(packing, "pack", pack)
+
+
 def test_a_socket_with_a_long_turn_that_fails_half_way_is_left_alone(
-    log, session, db, datadir, resting, monkeypatch
+    log, session, db, datadir, resting, failing
 ):
     """Its first turn goes too: it would bring the entry into the queue for ever."""
     socket = codex(log, session)
@@ -261,18 +274,7 @@ def test_a_socket_with_a_long_turn_that_fails_half_way_is_left_alone(
     ingest, projection = Ingest(datadir), Projection()
     while ingest.step(db) == 0.0:
         pass
-    while len(turn_ids(db)) < 1 or not db.conn.execute("select 1 from stale").fetchone():
-        assert projection.step(db)
-
-    real = packing.pack
-
-    def pack(parts, *more):
-        if packing.words(parts) == "words 4":
-            raise ZeroDivisionError("a bug")
-        return real(parts, *more)
-
-    monkeypatch.setattr(packing, "pack", pack)
-    for _ in range(100):
+    for _ in range(150):
         is_busy = projection.step(db)
         ingest.step(db)
     assert not is_busy
@@ -280,6 +282,69 @@ def test_a_socket_with_a_long_turn_that_fails_half_way_is_left_alone(
     counts = "select (select count(*) from messages), (select count(*) from unprojected)"
     assert db.conn.execute(counts).fetchone() == (0, 0)
     assert db.conn.execute("select kind from notes").fetchall() == [("projection-failed",)]
+
+
+@pytest.mark.parametrize("what", ["a rest", "no rest", "reading"])
+def test_a_socket_that_fails_when_it_closes_is_as_after_a_rebuild(
+    log, session, db, go, failing, request, monkeypatch, what
+):
+    """The turns that were put down while it was open go, and nothing else of their conversation."""
+    if what == "a rest":
+        request.getfixturevalue("resting")
+    before = codex(log, session)
+    creates(before, item("hello"))
+    responds(before, "resp_0", item("you", "assistant"))
+    before.close()
+    socket = codex(log, session)
+    creates(socket, item("and now?"), previous="resp_0")
+    responds(socket, "resp_1", item("well", "assistant"))
+    go()
+    assert len(turn_ids(db)) == 2
+    if what != "reading":
+        long_turn(socket, "resp_2")
+    else:
+        real = reading.decode
+
+        def decode(conn, entry):
+            if entry.id == socket.id:
+                raise ZeroDivisionError("a bug")
+            return real(conn, entry)
+
+        monkeypatch.setattr(reading, "decode", decode)
+    socket.close()
+    go()
+    assert turn_ids(db) == [f"{before.id}.00000"]
+    found = projected(db)
+    assert found["stale"] == []
+    with database.write(db):
+        keeping.begin(db, is_forced=True)
+    go()
+    assert keeping.state(db.conn).result.startswith("done: 1 turns")
+    assert projected(db) == found
+
+
+@pytest.mark.parametrize("begins", [1, 2])
+def test_a_rebuild_has_a_turn_of_an_open_socket_that_is_given_up_meanwhile(
+    log, session, db, background, go, resting, begins
+):
+    gone = codex(log, session)
+    creates(gone, item("hello"))
+    responds(gone, "resp_0", item("you", "assistant"))
+    gone.close()
+    go()
+    socket = codex(log, session)
+    long_turn(socket)
+    log.append()
+    while not db.conn.execute("select 1 from stale").fetchone():
+        background.step(db)
+    for _ in range(begins):
+        with database.write(db):
+            keeping.begin(db, is_forced=True)
+    with database.write(db):
+        traffic.delete(db, gone.id)
+    go()
+    assert not keeping.state(db.conn).is_building
+    assert turn_ids(db) == [f"{socket.id}.00000"]
 
 
 def test_a_socket_that_closes_while_its_turns_are_put_down_again(

@@ -32,7 +32,7 @@ def resting(monkeypatch):
     """Work rests wherever it may."""
     monkeypatch.setattr(project, "_WORK_S", -1.0)
     for module in (calls, chain, placing):
-        monkeypatch.setattr(module, "_AT_ONCE", 1)
+        monkeypatch.setattr(module, "_BETWEEN_RESTS", 1)
 
 
 def history(turns, words="thing"):
@@ -102,7 +102,7 @@ def test_the_same_rows_in_one_go_and_in_many(house, monkeypatch, record):
     numbers = house.rows("select number, id from messages order by 1")
     monkeypatch.setattr(project, "_WORK_S", -1.0)
     for module in (calls, chain, placing):
-        monkeypatch.setattr(module, "_AT_ONCE", 1)
+        monkeypatch.setattr(module, "_BETWEEN_RESTS", 1)
     orders = list(itertools.permutations(house.entries[-4:]))
     for order in (house.entries, *orders[1 :: max(1, len(orders) // 3)]):
         for (conversation,) in house.rows("select id from conversations"):
