@@ -3,9 +3,11 @@
 import os
 
 import pytest
+from sqlite_utils import Database
 
 from storage import database
 from storage.datadir import DataDir
+from storage.schema import migrations
 from storage.store import Store
 from tests.storage.empty import with_database
 
@@ -28,3 +30,14 @@ def db(datadir):
 def store(datadir):
     with Store.open(with_database(datadir)) as store:
         yield store
+
+
+@pytest.fixture(scope="module")
+def shared_db():
+    """In memory, for many examples of one test; each leaves nothing behind."""
+    with Database(memory=True, execute_plugins=False) as db:
+        migrations.apply(db)
+        yield db
+
+
+#: chunks, each followed by what happens to the body behind it

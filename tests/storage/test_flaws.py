@@ -9,7 +9,7 @@ import pytest
 
 from storage import bodies, chains, database, flaws, packed, packs, proving
 from storage.errors import NotFound, StoreError
-from tests.storage.test_bodies import noise, sweep, text
+from tests.storage.content import noise, sweep, text
 
 
 def found(db):

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from storage import bodies, database, flaws, packing, packs, proving
 from storage.errors import NotFound
-from tests.storage.test_bodies import noise
+from tests.storage.content import noise
 from tests.storage.test_flaws import flip
 from tests.storage.test_recoding import coded, words
 from tests.storage.test_splitting import streamed

@@ -7,7 +7,7 @@ import zstandard
 
 from storage import bodies, flaws, proving, recoding
 from storage.errors import StoreError
-from tests.storage.test_bodies import counts, noise, sweep, text
+from tests.storage.content import counts, noise, sweep, text
 from tests.storage.test_flaws import flip, named
 
 

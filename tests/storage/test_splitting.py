@@ -12,7 +12,7 @@ from storage import bodies, flaws, packs, proving, recoding, splitting
 from storage.bodies import Growing
 from storage.errors import StoreError
 from storage.splitting import Split
-from tests.storage.test_bodies import counts, noise, sweep
+from tests.storage.content import counts, noise, sweep
 from tests.storage.test_flaws import flip, named
 
 ANTHROPIC = (
