@@ -1,5 +1,6 @@
 """Full-text search in messages."""
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from storage.messages import Message, Place, Query
 from storage.projection import rows as packing
 
 _SNIPPET = 160  # signs
+_BEFORE = _SNIPPET // 3  # signs of it before the first word
+_AROUND = 4 * _SNIPPET  # signs of a message that mostly hold it
 _MAX_WORDS = 20
-_FEW = 1000  # matches of which every one is looked at
-_FIRST = 200  # of more, those with the greatest numbers: mostly they suffice
+_MORE = 5  # times as many matches are looked at next
+_MOST = 20_000  # matches at once
+_TURNS_A_MATCH = 8  # that are gone through for strays: about what a match costs
 _STRAYS = 500  # messages that were numbered out of their order
 _GREATEST = (1 << 63) - 1  # rowid
 
@@ -55,8 +59,10 @@ def find(
     with database.snapshot(conn):
         places = _Asked(conn, words, query, after).newest(limit + 1)
         found = _messages(conn, places[:limit])
+    # In the text as it stands, for no match begins or ends in space.
+    pattern = re.compile("|".join(map(_loose, words)), re.IGNORECASE)
     return Hits(
-        hits=[_hit(message, words) for message in found],
+        hits=[_hit(message, pattern) for message in found],
         next=places[limit - 1] if places[limit:] else None,
     )
 
@@ -67,7 +73,8 @@ class _Asked:
 
     The index gives its matches by number, and numbers mostly grow with time. So the last ones are
     looked at, and then what is newer than those although its number is smaller: agents side by
-    side, an import of what was before.
+    side, an import of what was before. Of a word that is rare all of that would be more than the
+    rest of its matches, which are looked at instead.
     """
 
     def __init__(
@@ -93,41 +100,47 @@ class _Asked:
     def newest(self, count: int) -> list[Place]:
         """The places of so many, newest first."""
         found: list[Place] = []
-        for numbers, is_last in self._batches():
+        seen = 0
+        for numbers, is_last in self._batches(2 * count):
+            seen += len(numbers)
             found = sorted(found + self._places(numbers), reverse=True)[:count]
             if is_last:
                 break
-            if len(found) == count:
+            if len(found) == count and self._is_near(found[-1], seen * _TURNS_A_MATCH):
                 strays = self._strays(found[-1], numbers[-1])
                 if len(strays) < _STRAYS:
                     matching = self._places(self._matches_among(strays))
                     return sorted(found + matching, reverse=True)[:count]
         return found
 
-    def _batches(self) -> Iterator[tuple[list[int], bool]]:
+    def _batches(self, size: int) -> Iterator[tuple[list[int], bool]]:
         """Numbers of matches, greatest first, and whether these were the last."""
-        size = _FEW
-        numbers = self._matches(self._high, size)
-        is_last = len(numbers) < size
-        if not is_last:
-            yield numbers[:_FIRST], False
-            numbers = numbers[_FIRST:]
-        yield numbers, is_last
-        while not is_last:
-            size *= 2
-            numbers = self._matches(numbers[-1] - 1, size)
-            is_last = len(numbers) < size
-            yield numbers, is_last
-
-    def _matches(self, high: int, count: int) -> list[int]:
-        rows = self._conn.execute(
+        # One statement, which goes on where it was: a common word has no end of matches.
+        matches = self._conn.execute(
             """
             select rowid from search where search match :words and rowid between :low and :high
-            order by rowid desc limit :count
+            order by rowid desc
             """,
-            {"words": self._values["words"], "low": self._low, "high": high, "count": count},
+            {"words": self._values["words"], "low": self._low, "high": self._high},
         )
-        return [number for (number,) in rows.fetchall()]
+        with contextlib.closing(matches):
+            is_last = False
+            while not is_last:
+                numbers = [number for (number,) in matches.fetchmany(size)]
+                is_last = len(numbers) < size
+                yield numbers, is_last
+                size = min(size * _MORE, _MOST)
+
+    def _is_near(self, place: Place, most_turns: int) -> bool:
+        """Whether no more turns than these are as new as this place."""
+        (count,) = self._conn.execute(
+            """
+            select count(*) from
+                (select 1 from turns where id between :least and :most limit :count)
+            """,
+            {"least": place[0], "most": self._newest, "count": most_turns + 1},
+        ).fetchone()
+        return int(count) <= most_turns
 
     def _places(self, numbers: list[int]) -> list[Place]:
         """Of those of these messages that are asked for."""
@@ -211,16 +224,30 @@ def _quoted(word: str) -> str:
     return f'"{plain}"' + ("*" if word.endswith("*") else "")
 
 
-def _hit(message: Message, words: list[str]) -> Hit:
-    text = " ".join(packing.words(message.parts).split())
-    pattern = re.compile("|".join(map(_loose, words)), re.IGNORECASE)
+def _hit(message: Message, pattern: re.Pattern[str]) -> Hit:
+    text = packing.words(message.parts)
     first = pattern.search(text)
-    begin = max(0, (first.start() if first else 0) - _SNIPPET // 3)
-    snippet = text[begin : begin + _SNIPPET]
+    before, behind = _in_line(text, first.start() if first else 0)
+    line = before + behind
+    begin = max(0, len(before) - _BEFORE)
+    snippet = line[begin : begin + _SNIPPET]
     marks = [found.span() for found in pattern.finditer(snippet)]
-    before, behind = "…" if begin else "", "…" if begin + _SNIPPET < len(text) else ""
+    before, behind = "…" if begin else "", "…" if begin + _SNIPPET < len(line) else ""
     moved = [(start + len(before), stop + len(before)) for start, stop in marks]
     return Hit(message=message, snippet=f"{before}{snippet}{behind}", marks=moved)
+
+
+def _in_line(text: str, at: int) -> tuple[str, str]:
+    """What stands before `at` and from there on, in one line: more than a snippet."""
+    before = " ".join(text[max(at - _AROUND, 0) : at].split())
+    if at > _AROUND and len(before) <= _BEFORE:
+        before = " ".join(text[:at].split())
+    if before and text[at - 1].isspace():
+        before += " "
+    behind = " ".join(text[at : at + _AROUND].split())
+    if at + _AROUND < len(text) and len(behind) <= _SNIPPET:
+        behind = " ".join(text[at:].split())
+    return before, behind
 
 
 def _loose(word: str) -> str:

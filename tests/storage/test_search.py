@@ -7,7 +7,7 @@ import pytest
 
 from storage import messages, search
 from storage.messages import Query
-from tests.storage import projected, recording
+from tests.storage import plans, projected, recording
 
 
 @pytest.fixture
@@ -88,7 +88,14 @@ def test_pages_and_filters(db, story):
 @pytest.mark.parametrize("seed", range(6))
 def test_of_many_matches_the_newest_come_first(db, monkeypatch, seed):
     """However far numbers and times disagree: by a little, or as after an import."""
-    for name, value in (("_FEW", 8), ("_FIRST", 4), ("_STRAYS", (2, 6, 100)[seed % 3])):
+    turns = (1, 4, 100)[seed // 2]
+    few = (
+        ("_MORE", 2),
+        ("_MOST", 12),
+        ("_TURNS_A_MATCH", turns),
+        ("_STRAYS", (2, 6, 100)[seed % 3]),
+    )
+    for name, value in few:
         monkeypatch.setattr(search, name, value)
     projected.make(db)
     chance = random.Random(seed)
@@ -118,24 +125,60 @@ def paged(db, query, limit):
             return ids
 
 
-def test_a_common_word_is_not_looked_up_everywhere(db, monkeypatch):
-    monkeypatch.setattr(search, "_FEW", 40)
-    monkeypatch.setattr(search, "_FIRST", 10)
+def turns_with(db, words):
+    """A conversation with a turn of one message for each of these."""
     projected.make(db)
     session = recording.session(db).id
-    for number in range(60):
+    for number, text in enumerate(words):
         turn = projected.turn(db, session, "c", began=number)
-        projected.message(db, "c", turn, "common")
-    statements = []
-    db.conn.set_trace_callback(statements.append)
-    found(db, "common", limit=5)
-    db.conn.set_trace_callback(None)
-    looked_up = [
+        projected.message(db, "c", turn, text)
+
+
+def looked_up(statements):
+    """How many messages each of these statements asks for by number."""
+    return [
         numbers.count(",") + 1
         for statement in statements
         for numbers in re.findall(r"'\[(.+)\]'", statement)
     ]
-    assert sorted(looked_up) == [5, 10]
+
+
+def test_a_common_word_is_not_looked_up_everywhere(db):
+    turns_with(db, ["common"] * 60)
+    with plans.of(db) as plan:
+        found(db, "common", limit=5)
+    assert sorted(looked_up(plan.statements)) == [5, 12]
+
+
+def test_of_a_rare_word_the_time_between_is_not_gone_through(db, monkeypatch):
+    monkeypatch.setattr(search, "_TURNS_A_MATCH", 2)
+    turns_with(db, ["rare" if number % 10 == 0 else "common" for number in range(60)])
+    with plans.of(db) as plan:
+        found(db, "rare", limit=1)
+    assert sorted(looked_up(plan.statements)) == [1, 2, 4]
+    assert "m.number <" not in "".join(plan.statements)
+
+
+BEFORE = {
+    "nothing": "", "little": "a ", "lines": "ab \n" * 9, "much": "word " * 300,
+    "space": "a\t" + "\n" * 3000,
+}  # fmt: skip
+BEHIND = {
+    "nothing": "", "line": "\n", "little": " b" * 30, "much": ", so" * 300,
+    "space": "\t" * 3000 + "c d",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+def test_a_snippet_is_of_the_text_in_one_line(db, before, behind):
+    text = f"{before}needle{behind}"
+    turns_with(db, [text])
+    (hit,) = found(db, "needle").hits
+    line = " ".join(text.split())
+    begin = max(0, line.index("needle") - 53)
+    end = "…" if len(line) > begin + 160 else ""
+    assert hit.snippet == ("…" if begin else "") + line[begin : begin + 160] + end
 
 
 def test_a_snippet_marks_words_that_stand_in_a_name(db, story):
