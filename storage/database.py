@@ -35,7 +35,8 @@ _OUTSIDE = (
     sqlite3.SQLITE_NOMEM,
 )
 
-_FULL = 2  # of `pragma synchronous`: each commit waits for the disk
+# Of `pragma synchronous`: who switched it off means it; with FULL each commit waits for the disk.
+_OFF, _NORMAL, _FULL = range(3)
 
 _WRITER_WAIT_S = 1.0  # per try; the store tries again
 _READER_WAIT_S = 5.0
@@ -146,27 +147,25 @@ def write(db: Database, *, is_durable: bool = True) -> Iterator[Database]:
         with db.atomic():
             yield db
         return
-    with contextlib.nullcontext() if is_durable else _unsynced(db.conn):
-        db.conn.execute("begin immediate")
-        try:
-            yield db
-            db.conn.execute("commit")
-        except BaseException:
-            db.rollback()
-            raise
-
-
-@contextlib.contextmanager
-def _unsynced(conn: sqlite3.Connection) -> Iterator[None]:
-    (level,) = conn.execute("pragma synchronous").fetchone()
-    if level != _FULL:
-        yield
-        return
-    conn.execute("pragma synchronous = normal")
+    _await_disk(db.conn, is_durable=is_durable)
+    db.conn.execute("begin immediate")
     try:
-        yield
-    finally:
-        conn.execute("pragma synchronous = full")
+        yield db
+        db.conn.execute("commit")
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _await_disk(conn: sqlite3.Connection, *, is_durable: bool) -> None:
+    """
+    Whether the next commit waits for the disk.
+
+    Said before each transaction: none that ended badly can leave it wrong for another one.
+    """
+    (level,) = conn.execute("pragma synchronous").fetchone()
+    if level not in (_OFF, _FULL if is_durable else _NORMAL):
+        conn.execute(f"pragma synchronous = {'full' if is_durable else 'normal'}")
 
 
 @contextlib.contextmanager

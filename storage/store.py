@@ -365,10 +365,11 @@ class _WriterThread:
         pause_s = _BACK_OFF_S[1]
         if self._background:
             try:
+                db.rollback()  # see `_transact`
                 pause_s = self._background(db)
                 self._step_failure, self._failed_steps = None, 0
             except Exception as error:  # noqa: BLE001 - a fault in one step must not end ingest
-                pause_s = self._step_failed(db, error)
+                pause_s = self._step_failed(error)
             self._checkpoint(db)
         return time.monotonic() + pause_s
 
@@ -381,8 +382,7 @@ class _WriterThread:
                 database.checkpoint(db)
         self._log_bytes = log_bytes
 
-    def _step_failed(self, db: Database, error: Exception) -> float:
-        db.rollback()
+    def _step_failed(self, error: Exception) -> float:
         reason = f"recorded traffic waits to be read: {str(error) or type(error).__name__}"
         if reason != self._step_failure:
             known = database.is_busy(error) or isinstance(error, WirescribeError)
@@ -395,5 +395,6 @@ class _WriterThread:
 
 
 def _transact(db: Database, fn: Callable[[Database], Any]) -> Any:
+    db.rollback()  # of what could not be rolled back before, and would take this in and keep it
     with database.write(db):
         return fn(db)

@@ -167,11 +167,12 @@ class Ingest:
                 self._quarantine(db, tail, found[0], error)
             self._limit_bytes = 1  # the records come one by one until it is found
             return math.inf
-        if tail.reader.position.segment != tail.acknowledged:
-            _commit_position(db, tail)
+        # First, for they are in the tables now, whether the log can be let go or not.
         if self._listener is not None:
             taken = takewhile(lambda one: one is not left, found)
             self._listener(tail.writer, [one for one in taken if isinstance(one, SpoolRecord)])
+        if tail.reader.position.segment != tail.acknowledged:
+            _commit_position(db, tail)
         tail.is_behind = not is_all or worked_s > _WORK_S
         if left is None and not tail.is_behind:
             return worked_s

@@ -18,6 +18,12 @@ def pragma(conn, name):
     return conn.execute(f"pragma {name}").fetchone()[0]
 
 
+def without_rollback(action, what, *_):
+    """As if SQLite had not even the memory to begin one."""
+    is_one = action == sqlite3.SQLITE_TRANSACTION and what == "ROLLBACK"
+    return sqlite3.SQLITE_DENY if is_one else sqlite3.SQLITE_OK
+
+
 class TestCreate:
     def test_settings(self, db):
         assert pragma(db.conn, "journal_mode") == "wal"
@@ -180,7 +186,21 @@ class TestWrite:
     def test_waits_for_the_disk_again_behind_one_that_failed(self, db):
         with pytest.raises(KeyError), database.write(db, is_durable=False):
             raise KeyError
-        assert pragma(db.conn, "synchronous") == 2
+        with database.write(db):
+            assert pragma(db.conn, "synchronous") == 2
+
+    def test_waits_for_the_disk_again_behind_one_that_could_not_be_rolled_back(self, db):
+        db.conn.set_authorizer(without_rollback)
+        with (
+            pytest.raises(sqlite3.DatabaseError, match="not authorized"),
+            database.write(db, is_durable=False),
+        ):
+            raise KeyError
+        assert db.conn.in_transaction
+        db.conn.set_authorizer(None)
+        db.rollback()
+        with database.write(db):
+            assert pragma(db.conn, "synchronous") == 2
 
     def test_takes_the_lock_at_its_begin(self, datadir, db):
         other = sqlite3.connect(datadir.database, timeout=0)

@@ -396,3 +396,34 @@ class TestControlFile:
             assert time.monotonic() < end
             time.sleep(0.02)
         assert len(told(datadir).sessions) == 1
+
+
+def test_what_could_not_be_rolled_back_takes_nothing_in(datadir, caplog):
+    """A transaction that stays open would keep all that comes later out of the file."""
+    refusals = iter(range(3))
+
+    def authorizer(action, what, *_):
+        is_refused = (
+            action == sqlite3.SQLITE_TRANSACTION
+            and what == "ROLLBACK"
+            and next(refusals, None) is not None
+        )
+        return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+    def background(db):
+        steps.append(db.conn.in_transaction)
+        if len(steps) == 1:
+            db.conn.set_authorizer(authorizer)
+            with database.write(db, is_durable=False):
+                entomb(db, "lost", fail=KeyError("lost"))
+        ran.release()
+        return 10.0
+
+    steps = []
+    ran = threading.Semaphore(0)
+    with Store.open(datadir, background=background) as store:
+        assert ran.acquire(timeout=SECONDS)
+        assert store.call(entomb, "kept").result(SECONDS) == "kept"
+        assert tombs(store) == ["kept"]
+        assert store.degraded is None
+    assert steps == [False, False]

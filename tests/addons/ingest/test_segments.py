@@ -1,5 +1,10 @@
 """Segments of the spool go when their records are in the tables, and not before."""
 
+import sqlite3
+
+import pytest
+
+from addons.ingest import Ingest
 from storage import spool, traffic
 from tests.addons.ingest.spooling import Log
 
@@ -49,3 +54,41 @@ def test_no_segment_goes_before_its_records_are_durable(db, datadir, session, in
     assert {"full", "normal"} == set(levels)
     assert set(removed_behind) == {"full"}
     assert len(traffic.frames(db.conn, entry.id)) == 100
+
+
+class Full:
+    """A connection that has room for one commit."""
+
+    def __init__(self, conn):
+        self._conn = conn
+        self._commits = 0
+
+    def execute(self, statement, *values):
+        self._commits += statement == "commit"
+        if self._commits == 2:
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._conn.execute(statement, *values)
+
+    def __getattr__(self, name):
+        return getattr(self._conn, name)
+
+
+def test_what_is_in_the_tables_is_told_though_it_could_not_be_made_durable(
+    db, datadir, session, log
+):
+    """The commit that is to let the log go fails, as on a full disk."""
+    entry = log.entry(session).chunk("request", b"question")
+    log.append()
+    told = []
+    ingest = Ingest(datadir, lambda _, records: told.extend(records))
+    real = db.conn
+    db.conn = Full(real)
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        ingest.step(db)
+    db.conn = real
+    assert traffic.get(db.conn, entry.id).id == entry.id
+    entry.chunk("request", b"more")
+    log.append()
+    while ingest.step(db) == 0.0:
+        pass
+    assert [record.kind for record in told] == ["open", "request-chunk", "request-chunk"]
