@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from storage import sessions
+from tests.addons.project.house import AGENT, ROOT, House, user
 from tests.cli import understood
 from tests.cli.running import Place
 
@@ -189,3 +191,29 @@ def test_an_entry_is_shown_with_its_model_call(told):
         "WIRESCRIBE_SERVER_URL": told.url,
     }
     assert told.here("traffic", "show", entry_id, more=elsewhere).stdout == shown
+
+
+def test_calls_that_all_failed_cost_nobody_knows_what(tmp_path):
+    place = Place(tmp_path)
+    house = House(place.datadir.prepare())
+    house.session = sessions.create(house.db, name="one", is_recording=True).id
+    told = b'{"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}'
+    headers = (AGENT, (b"X-Claude-Code-Session-Id", ROOT.encode()))
+    for _ in range(2):
+        house.call(
+            [user("do it")], status=529, response=told, media=b"application/json", headers=headers
+        )
+    house.project()
+    house.db.close()
+    shown = place.here("sessions", "show", "one").stdout
+    assert [line.split() for line in shown.splitlines()[-4:]] == [
+        ["Errors", "2"],
+        ["Tool", "calls", "0"],
+        ["Tokens", "?", "in,", "?", "out"],
+        ["Cost", "$?"],
+    ]
+    assert "2 errors · ? in · ? out · $?" in place.here("conversations", "show", ROOT).stdout
+    (listed,) = msgspec.json.decode(place.here("conversations", "list", "--json").stdout)[
+        "conversations"
+    ]
+    assert (listed["errorCount"], listed["inputTokens"], listed["costUsd"]) == (2, None, None)
