@@ -229,6 +229,8 @@ def _code(error: BaseException) -> int:
 
 def failure(path: Path, error: sqlite3.Error) -> StoreError:
     """What SQLite says of the file at `path`, for the user."""
+    if is_busy(error):
+        return StoreError(f"{path} is kept locked by another process: end it")
     if _code(error) == sqlite3.SQLITE_FULL:
         return StoreError(f"{path} cannot be written ({error}): make room on the disk")
     if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

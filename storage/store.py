@@ -331,12 +331,9 @@ class _WriterThread:
             try:
                 return fn()
             except sqlite3.Error as error:
-                if not database.is_busy(error):
+                is_over = time.monotonic() - since > self._patience_s
+                if is_over or not database.is_busy(error):
                     raise database.failure(self._datadir.database, error) from error
-                if time.monotonic() - since > self._patience_s:
-                    raise StoreError(
-                        f"{self._datadir.database} is kept locked by another process: end it"
-                    ) from error
                 time.sleep(_LOCKED_PAUSE_S)
 
     def _renew_control(self, db: Database, *, anew: bool = False) -> None:
@@ -383,7 +380,10 @@ class _WriterThread:
         self._log_bytes = log_bytes
 
     def _step_failed(self, error: Exception) -> float:
-        reason = f"recorded traffic waits to be read: {str(error) or type(error).__name__}"
+        said = error
+        if isinstance(error, sqlite3.Error):
+            said = database.failure(self._datadir.database, error)
+        reason = f"recorded traffic waits to be read: {str(said) or type(said).__name__}"
         if reason != self._step_failure:
             known = database.is_busy(error) or isinstance(error, WirescribeError)
             _log.error("%s", reason, exc_info=None if known else error)

@@ -229,6 +229,25 @@ class TestBackground:
             steps.wait(2)
             assert store.degraded is None
 
+    def test_what_sqlite_says_is_told_with_the_file_and_what_to_do(self, datadir, monkeypatch):
+        monkeypatch.setattr("storage.store._BACK_OFF_S", (0.01, 0.01))
+
+        def step(db):
+            db.execute("pragma writable_schema = on")
+            db.execute("delete from sqlite_master where name = 'tombstones'")
+            db.execute("pragma writable_schema = reset")
+            steps.ran.release()
+            db.execute("select * from tombstones")
+
+        steps = Steps()
+        with Store.open(datadir, background=step) as store:
+            steps.wait(2)
+            assert store.degraded.startswith(
+                f"recorded traffic waits to be read: {datadir.database} is no sound database "
+                "(malformed database schema (tombstones_unswept)"
+            )
+            assert store.degraded.endswith(database.REMEDY)
+
     def test_a_transaction_that_it_left_open_is_rolled_back(self, datadir):
         def step(db):
             db.conn.execute("insert into tombstones values ('half', 1, 0)")
@@ -398,8 +417,9 @@ class TestControlFile:
         assert len(told(datadir).sessions) == 1
 
 
-def test_what_could_not_be_rolled_back_takes_nothing_in(datadir, caplog):
+def test_what_could_not_be_rolled_back_takes_nothing_in(datadir, monkeypatch):
     """A transaction that stays open would keep all that comes later out of the file."""
+    monkeypatch.setattr("storage.store._BACK_OFF_S", (0.01, 0.01))
     refusals = iter(range(3))
 
     def authorizer(action, what, *_):
