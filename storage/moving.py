@@ -69,7 +69,8 @@ class Mover:
     def _step(self, db: Database) -> bool:
         (moved,) = db.execute("select moved from numbering").fetchone()
         if moved == _DONE:
-            return _end(db)
+            _end(db)
+            return False
         if moved.startswith(_LEFT):
             self._move_left(db, moved)
         else:
@@ -155,8 +156,8 @@ def _go_on(db: Database, digest: bytes, growing: Growing) -> bool:
     return True
 
 
-def _end(db: Database) -> bool:
-    """Take the tables away if nothing is in them; False: there is nothing more to do."""
+def _end(db: Database) -> None:
+    """Take the tables away if nothing is in them; what could not be read stays."""
     (is_left,) = db.execute(
         """
         select exists (select 1 from first_bodies) or exists (select 1 from first_released)
@@ -164,11 +165,10 @@ def _end(db: Database) -> bool:
         """
     ).fetchone()
     if is_left:
-        return False
+        return
     for table in ("first_bodies", "first_released", "blocks"):
         db.execute(f"drop table {table}")
     db.execute("update numbering set is_moving = 0")
-    return True
 
 
 def _set_moved(db: Database, moved: str) -> None:

@@ -121,6 +121,16 @@ def test_both_stores_are_read_until_it_is_done(db, old, slices):
     assert size < 12 * 50_000 + 20_000  # each turn's news once
 
 
+def test_moves_all_of_it_in_one_go_where_there_is_time(db, old):
+    mover = Mover()
+    assert not mover.step(db, lambda: False)
+    with database.write(db):
+        bodies.sweep_released(db, lambda: False)
+    assert not mover.step(db, lambda: False)
+    assert moving.progress(db.conn) is None
+    assert_whole(db, old)
+
+
 def test_uses_are_kept(db, old):
     move_all(db)
     uses = [uses for (uses,) in db.execute("select uses from bodies order by size_bytes")]
