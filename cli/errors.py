@@ -32,6 +32,10 @@ class Commands(click.RichGroup):
             # The reader of our output is gone (`| head`); Python would complain again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit(FAILED) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            refuse(f"{error.filename}: {error.strerror}")
         except Exception as error:
             # SQL and its errors live in storage; what it does not expect is a damaged file.
             if type(error).__module__ != "sqlite3":

@@ -1,6 +1,6 @@
 """What `doctor` finds out about what was recorded."""
 
-import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 
@@ -8,11 +8,22 @@ from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import database, flaws, health, moving, notes, proving, recoding, retention
+from storage import (
+    database,
+    flaws,
+    health,
+    moving,
+    notes,
+    proving,
+    recoding,
+    retention,
+    versions,
+)
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError
 from storage.health import Health
 from storage.store import Store
+from storage.versions import Difference
 
 # Before this one, two connections that write or checkpoint a WAL database at once can corrupt it.
 _SQLITE_SOUND = (3, 51, 3)
@@ -24,21 +35,43 @@ def findings(
     datadir: DataDir, settings: Settings, found: Running, *, verifies: bool
 ) -> Iterator[Finding]:
     """`verifies`: also read every body and compare it with its hash."""
+    yield _disk(datadir, settings)
     if not datadir.database.exists():
         yield note("database", "nothing was recorded yet", "wirescribe run -- claude")
         return
+    version = Difference(newer=(), missing=())
     try:
         with Store.reading(datadir) as store:
-            database.check(store.read())
+            version = versions.difference(store.read())
+            if not version.missing:
+                database.check(store.read())
+            yield from _version(version)
             report = health.report(store.read(), datadir)
             yield from _of_report(datadir, settings, found, report)
-            yield from _unmoved(store)
+            yield from _unmoved(store, found)
             yield from _kept(store, datadir, settings)
             yield from _notes(store)
-            if verifies:
+            if verifies and not version.newer and not version.missing:
                 yield from _damage(store, report)
     except Exception as error:  # noqa: BLE001 - whatever SQLite or the disk says of it
+        if version.missing and isinstance(error, sqlite3.OperationalError):
+            return  # of tables that are still to come
         yield wrong("database", _without_remedy(error), database.REMEDY)
+
+
+def _version(found: Difference) -> Iterator[Finding]:
+    if found.newer:
+        yield wrong(
+            "database",
+            f"a newer Wirescribe made it ({', '.join(found.newer)}): this one reads it at best",
+            "update Wirescribe",
+        )
+    elif found.missing:
+        yield note(
+            "database",
+            "an earlier version made it: not all of it can be read or verified yet",
+            "start `wirescribe up` or `wirescribe serve`, which brings it up to date",
+        )
 
 
 def _of_report(
@@ -60,7 +93,6 @@ def _of_report(
             "not yet swept from the disk",
             None if found.server else "start `wirescribe up` or `wirescribe serve`",
         )
-    yield _disk(datadir, settings, report.free_bytes)
 
 
 def _notes(store: Store) -> Iterator[Finding]:
@@ -121,7 +153,8 @@ def _missing(report: Health) -> Iterator[Finding]:
         yield ok("gaps", "none, and nothing in quarantine")
 
 
-def _disk(datadir: DataDir, settings: Settings, free_bytes: int) -> Finding:
+def _disk(datadir: DataDir, settings: Settings) -> Finding:
+    free_bytes = shutil.disk_usage(datadir.root).free
     free = f"{units.size(free_bytes)} free at {datadir.root}"
     if free_bytes < settings.disk.min_free_mb << 20:
         return wrong(
@@ -132,18 +165,25 @@ def _disk(datadir: DataDir, settings: Settings, free_bytes: int) -> Finding:
     return ok("disk", free)
 
 
-def _unmoved(store: Store) -> Iterator[Finding]:
+def _unmoved(store: Store, found: Running) -> Iterator[Finding]:
     """Bodies that an earlier version stored in its own way."""
-    progress = None
-    with contextlib.suppress(sqlite3.OperationalError):  # a database of before, not opened since
+    try:
         progress = moving.progress(store.read())
+    except sqlite3.OperationalError:  # a database of before, not opened since
+        return
     if progress is None:
         return
     count = units.count(progress.bodies, "body", "bodies")
     if progress.damaged and progress.bodies:
         yield note("store", f"{count} of an earlier version cannot be read and stay as they are")
+    elif progress.bodies and found.server:
+        yield note("store", f"{count} of an earlier version are being moved to the present form")
     elif progress.bodies:
-        yield note("store", f"{count} of an earlier version will be moved to the present form")
+        yield note(
+            "store",
+            f"{count} of an earlier version are to be moved to the present form",
+            "start `wirescribe up` or `wirescribe serve`; until then they are read as they are",
+        )
 
 
 def _kept(store: Store, datadir: DataDir, settings: Settings) -> Iterator[Finding]:

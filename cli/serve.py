@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from cli import options, running, supervised, token, version
+from cli import options, running, supervised, token, units, version
 from cli.errors import say
 from cli.settings import Settings, load
 from storage.datadir import DataDir
@@ -16,6 +16,7 @@ from storage.processes import Announcement, Process
 
 if TYPE_CHECKING:
     from storage.retention import Limits
+    from storage.store import Store
 
 _SWITCH_S = 0.001  # Python's own choice is 0.005
 
@@ -63,6 +64,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
     background.is_awaited = store.is_awaited
     limits = _limits(settings)
     store.call(retention.set_limits, limits)
+    _tell_unmoved(store)
     background.retention = retention.Keeper(store, limits).step
     announcements: list[Announcement] = []
 
@@ -80,6 +82,18 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
         for announcement in announcements:
             announcement.withdraw()
         store.close()
+
+
+def _tell_unmoved(store: "Store") -> None:
+    from storage import moving
+
+    unmoved = moving.progress(store.read())
+    if unmoved and unmoved.bodies and not unmoved.damaged:
+        count = units.count(unmoved.bodies, "body", "bodies")
+        say(
+            f"{count} of an earlier version are moved to the present form meanwhile; "
+            "`wirescribe doctor` tells how many are left"
+        )
 
 
 def _limits(settings: Settings) -> "Limits":

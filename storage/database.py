@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from storage import versions
 from storage.errors import StoreError, WirescribeError
 from storage.projection import keeping
 from storage.schema import migrations
@@ -260,15 +261,11 @@ def is_fault(error: BaseException) -> bool:
 def _migrate(db: Database, path: Path) -> None:
     # The set reads what is pending before its own transaction: two processes would race.
     with write(db):
-        foreign = {migration.name for migration in migrations.applied(db)} - _known()
-        if foreign:
+        migrations.ensure_migrations_table(db)
+        newer = versions.difference(db.conn).newer
+        if newer:
             raise StoreError(
-                f"{path} was made by a newer Wirescribe ({', '.join(sorted(foreign))}): update it"
+                f"{path} was made by a newer Wirescribe ({', '.join(newer)}): update this one"
             )
         migrations.apply(db)
         keeping.ensure(db)
-
-
-def _known() -> set[str]:
-    with Database(memory=True, execute_plugins=False) as empty:
-        return {migration.name for migration in migrations.pending(empty)}

@@ -37,7 +37,12 @@ def progress(conn: sqlite3.Connection) -> Progress | None:
     if not first.is_there(conn):
         return None
     (moved,) = conn.execute("select moved from numbering").fetchone()
-    (count,) = conn.execute("select count(*) from first_bodies").fetchone()
+    try:
+        (count,) = conn.execute("select count(*) from first_bodies").fetchone()
+    except sqlite3.OperationalError:
+        if first.is_there(conn):
+            raise
+        return None  # the last one was moved between the two questions
     return Progress(bodies=count, damaged=moved == _DONE)
 
 

@@ -13,7 +13,7 @@ from api.access import Access, Reach
 from api.errors import documented
 from api.guards import Guard
 from api.settings import ApiSettings
-from storage import health, retention
+from storage import health, moving, retention
 from storage.health import Health
 from storage.processes import Process
 from storage.retention import State
@@ -55,6 +55,13 @@ class HealthBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gaps: tuple[GapsBody, ...]
     quarantined: Annotated[int, Meta(description="Records that could not be digested")]
     unswept_sessions: Annotated[int, Meta(description="Deleted, and still being removed")]
+    unmoved_bodies: Annotated[
+        int | None,
+        Meta(
+            description="Stored by an earlier version, and being moved to the present form; "
+            "null: there are none"
+        ),
+    ]
     dropped_sessions: Annotated[int, Meta(description="By retention: `GET /api/retention`")]
     spool_lag_bytes: Annotated[dict[str, int], Meta(description="By writer: not ingested yet")]
     database_bytes: int
@@ -76,6 +83,7 @@ async def get_health(
 ) -> HealthBody:
     found = await access.in_thread(lambda conn: health.report(conn, access.store.datadir))
     kept = await access.in_thread(lambda conn: retention.state(conn, access.store.datadir))
+    unmoved = await access.in_thread(moving.progress)
     degraded = _degraded(access, found, kept)
     return HealthBody(
         status="degraded" if degraded else "ok",
@@ -92,6 +100,7 @@ async def get_health(
         ),
         quarantined=found.quarantined,
         unswept_sessions=found.unswept_sessions,
+        unmoved_bodies=unmoved.bodies if unmoved else None,
         dropped_sessions=kept.dropped,
         spool_lag_bytes=found.spool_lag_bytes,
         database_bytes=found.database_bytes,

@@ -4,9 +4,11 @@ import sqlite3
 
 import msgspec
 import pytest
+from sqlite_utils import Database
 
 from storage import database, retention
 from storage.retention import Limits
+from storage.schema import migrations
 from tests.cli.running import AGENT
 from tests.storage import damage
 from tests.storage.empty import with_database
@@ -287,3 +289,20 @@ def test_whatever_byte_of_the_schema_changed(kept, seed):
 @pytest.mark.parametrize("seed", range(8, 300))
 def test_whatever_byte_of_the_schema_changed_often(kept, seed):
     flipped(kept, seed)
+
+
+def test_a_database_of_an_earlier_version_is_sound_and_read_later(place):
+    with Database(place.datadir.prepare().database) as db:
+        migrations.apply(db, stop_before="m003_chunks")
+    place.datadir.database.chmod(0o600)
+    done = place.here("doctor", "--verify")
+    assert done.returncode == 0, done.stdout
+    assert "note   database     an earlier version made it" in done.stdout
+    assert "`wirescribe serve`, which brings it up to date" in done.stdout
+
+
+def test_a_database_of_a_newer_version_is_wrong(kept):
+    insert(kept, "_sqlite_migrations", migration_set="wirescribe", name="m999", applied_at="x")
+    done = kept.here("doctor")
+    assert done.returncode == 1
+    assert "wrong  database     a newer Wirescribe made it (m999)" in done.stdout

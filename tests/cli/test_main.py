@@ -60,6 +60,15 @@ def test_misuse_is_exit_code_2(place):
     assert "HOST=URL" in done.stderr
 
 
+def test_a_file_that_cannot_be_opened_is_one_line(place):
+    place.datadir.prepare()
+    lock = place.datadir.run / "server.lock"
+    lock.mkdir()
+    done = place.here("sessions", "create", "name")
+    assert done.returncode == 1
+    assert done.stderr == f"wirescribe: {lock}: Is a directory\n"
+
+
 def test_a_reader_that_goes_away_is_no_traceback(lived_in):
     for number in range(40):
         lived_in.here("sessions", "create", f"{number}" * 200)

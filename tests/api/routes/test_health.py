@@ -31,6 +31,18 @@ def test_all_is_well(client, store):
     assert (shown["gaps"], shown["quarantined"], shown["spoolLagBytes"]) == ([], 0, {})
 
 
+def test_bodies_that_are_still_to_be_moved_are_counted(client, store):
+    assert client.get("/api/health").json()["unmovedBodies"] is None
+
+    def put_first(db):
+        db.execute("create table first_bodies (digest blob)")
+        db.execute("insert into first_bodies values (x'00'), (x'01')")
+        db.execute("update numbering set is_moving = 1")
+
+    store.call(put_first).result()
+    assert client.get("/api/health").json()["unmovedBodies"] == 2
+
+
 def test_gaps_are_counted_and_not_held_against_it(client, store):
     session = records.session(store)
     for size_bytes in (5, 7):
