@@ -368,6 +368,9 @@ class Fold:
         )
         self._rows.entry(row, None if self.is_closed else msgspec.msgpack.encode(progress))
         self._opened = self._answer = None
+        if self.is_closed:
+            # They call us back: only the garbage collector would find us, and all rows of the step.
+            del self._parts
 
 
 _STEPS: dict[str, Callable[[Fold, SpoolRecord], None]] = {

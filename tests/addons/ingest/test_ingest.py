@@ -1,6 +1,9 @@
+import gc
+
 import pytest
 
 from addons.ingest import Ingest
+from addons.ingest.folding import Fold
 from storage import ids, sessions, spool, traffic
 from storage.errors import StoreError
 from storage.records import Timing
@@ -59,6 +62,19 @@ def test_an_exchange_becomes_an_entry_with_bodies_clock_and_counters(db, log, se
     for table in ("folds", "pieces", "spool_positions"):
         assert rows(db, f"select count(*) from {table}") == [(0,)]
     assert not log.folder.exists()
+
+
+def test_an_entry_that_ended_leaves_the_memory_at_once(log, session, ingest):
+    log.entry(session).chunk("request", b"ask").end("request", 3).response().close()
+    log.entry(session).chunk("request", b"left open")
+    log.end()
+    gc.collect()
+    gc.disable()
+    try:
+        ingest()
+        assert [one for one in gc.get_objects() if isinstance(one, Fold)] == []
+    finally:
+        gc.enable()
 
 
 def test_an_open_entry_shows_what_it_has_by_now(db, log, session, ingest):
