@@ -15,7 +15,7 @@ MAX_BYTES = 4096
 # Of the hash's zeros, one in 256 bytes, those count whose neighbour is below this: one in 512.
 _NEIGHBOUR = 128
 # Looked at together: little at first, for most often what follows soon is known again.
-_LEAST_BYTES = 3 << 10
+_LEAST_BYTES = 2 << 10
 _MOST_BYTES = 64 << 10
 _CONTEXT_BYTES = 16
 
@@ -30,7 +30,7 @@ class Cutter:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._hashes = b""
-        self._from = 0  # place in data of the first of the hashes
+        self._first = 0  # from where on cuts are known; the hashes begin by the context earlier
         self._until = 0
         self._window_bytes = _LEAST_BYTES
 
@@ -40,11 +40,11 @@ class Cutter:
         at = start + MIN_BYTES
         if at >= stop:
             return stop
-        if not self._from <= start < self._until:
+        if at < self._first or start >= self._until:
             self._window_bytes = _LEAST_BYTES
-            self._look_at(start)
+            self._look_at(at)
         while True:
-            hashes, base = self._hashes, self._from
+            hashes, base = self._hashes, self._first - _CONTEXT_BYTES
             end = min(stop, self._until) - base
             found = hashes.find(0, at - base, end)
             while found >= 0:
@@ -55,12 +55,12 @@ class Cutter:
                 return stop
             at = max(at, self._until)
             self._window_bytes = min(self._window_bytes * 2, _MOST_BYTES)
-            self._look_at(self._until)
+            self._look_at(at)
 
     def _look_at(self, start: int) -> None:
-        self._from = max(start - _CONTEXT_BYTES, 0)
+        self._first = start
         self._until = min(start + self._window_bytes, len(self._data))
-        window = self._data[self._from : self._until].translate(_GEAR)
+        window = self._data[start - _CONTEXT_BYTES : self._until].translate(_GEAR)
         mixed = int.from_bytes(window, "little")
         mixed ^= mixed << 9
         mixed ^= mixed << 19
