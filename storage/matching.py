@@ -109,7 +109,9 @@ class Numbers:
         """Of chunks that are numbered from `first` on."""
         if len(self._newer) + len(crcs) > _NUMBERS // 2:
             self._older, self._newer = self._newer, {}
-        self._newer.update(zip(crcs, range(first, first + len(crcs)), strict=True))
+        newer = self._newer
+        for number, crc in enumerate(crcs, first):
+            newer[crc] = number
 
 
 class Memory:
@@ -143,8 +145,10 @@ class Memory:
             return
         self.recent[body_id] = runs
         self.depths[body_id] = depth
-        # All at once: a long body has thousands.
-        self._owners.update(dict.fromkeys(_numbers(runs), body_id))
+        owners = self._owners
+        for first, some in runs:
+            for number in range(first, first + some):
+                owners[number] = body_id
         self._chunks += count
         while self._chunks > _RECENT_CHUNKS and len(self.recent) > 1:
             self.forget(next(iter(self.recent)))
