@@ -9,7 +9,8 @@ _MARKS = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
 def _size(part: str) -> str:
-    return f"(select size_bytes from bodies where {digests.equal('digest', f'e.{part}')})"
+    found = f"(select size_bytes from bodies where {digests.equal('digest', f'e.{part}')})"
+    return f"case when e.{part} is not null then {found} end"
 
 
 def _size_of_side(side: str) -> str:

@@ -1,6 +1,7 @@
 """Sums over turns: of a conversation, a session, a project."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from storage.records import Record
 
@@ -43,25 +44,25 @@ class Figures(Record, frozen=True, kw_only=True):
     unpriced_turns: int = 0
 
 
-def of_row(row: Sequence[int | float]) -> Figures:
+def of_row(row: Sequence[Any]) -> Figures:
     """Of the 13 values that `COLUMNS` or `SUMS` name."""
-    counts, tokens, (cost_usd, unmetered, unpriced) = row[:5], row[5:10], row[10:]
-    turns, errors = counts[0], counts[4]
+    turns, prompts, messages, tool_calls, errors, *tokens, cost_usd, unmetered, unpriced = row
     is_metered = any(tokens) or not (unmetered or 0 < turns <= errors)
     is_priced = bool(cost_usd) or (is_metered and not (unpriced or unmetered))
-    known = [int(value) if is_metered else None for value in tokens]
+    if not is_metered:
+        tokens = [None] * 5
     return Figures(
-        turns=int(counts[0]),
-        prompts=int(counts[1]),
-        messages=int(counts[2]),
-        tool_calls=int(counts[3]),
-        errors=int(counts[4]),
-        input_tokens=known[0],
-        output_tokens=known[1],
-        cache_read_tokens=known[2],
-        cache_write_tokens=known[3],
-        reasoning_tokens=known[4],
+        turns=turns,
+        prompts=prompts,
+        messages=messages,
+        tool_calls=tool_calls,
+        errors=errors,
+        input_tokens=tokens[0],
+        output_tokens=tokens[1],
+        cache_read_tokens=tokens[2],
+        cache_write_tokens=tokens[3],
+        reasoning_tokens=tokens[4],
         cost_usd=float(cost_usd) if is_priced else None,
-        unmetered_turns=int(unmetered),
-        unpriced_turns=int(unpriced),
+        unmetered_turns=unmetered,
+        unpriced_turns=unpriced,
     )
