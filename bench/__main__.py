@@ -18,15 +18,18 @@ BENCHES = {
 }
 
 
-def main() -> int:
-    if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
-        print("usage: python -m bench NAME [OPTIONS]\n")
-        for name, text in BENCHES.items():
-            print(f"  {name:8} {text}")
-        return 0 if len(sys.argv) < 2 else 2
-    importlib.import_module(f"bench.{sys.argv[1]}").main(sys.argv[2:])
-    return 0
+def main(argv: list[str]) -> int:
+    name = argv[0] if argv else "--help"
+    if name in BENCHES:
+        importlib.import_module(f"bench.{name}").main(argv[1:])
+        return 0
+    if name not in ("--help", "-h"):
+        print(f"there is no benchmark {name!r}; these there are:\n", file=sys.stderr)
+    print("usage: python -m bench NAME [OPTIONS]; `NAME --help` says what it does\n")
+    for known, text in BENCHES.items():
+        print(f"  {known:8} {text}")
+    return 0 if name in ("--help", "-h") else 2
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

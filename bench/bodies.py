@@ -7,7 +7,6 @@ packed anew. Times are of the processor, not of the clock: others may
 work on the machine.
 """
 
-import argparse
 import os
 import tempfile
 import time
@@ -20,7 +19,7 @@ from sqlite_utils import Database
 from addons.ingest import Ingest
 from addons.project import Projection
 from bench import captured, dialogue, logged
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage import bodies, database, packs, sessions, spool
 from storage.cutting import Cutter
 from storage.datadir import DataDir
@@ -36,9 +35,16 @@ _VERSION = (b"anthropic-version", b"2023-06-01")
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench bodies")
-    parser.add_argument("--turns", type=int, default=200)
-    parser.add_argument("--flows", type=Path, nargs="*", default=[], metavar="FILE")
+    parser = parser_for("bodies", __doc__)
+    parser.add_argument("--turns", type=int, default=200, help="of a session")
+    parser.add_argument(
+        "--flows",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="mitmproxy's flow files of real agents, beside the synthetic sessions",
+    )
     asked = parser.parse_args(argv)
     turns = asked.turns
     kinds: dict[str, Callable[[], Iterator[tuple[bytes, bytes]]]] = {

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 from websockets.sync.client import ClientConnection, connect
 
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from bench.told import Told, grown, headers_of, history, prose
 from storage import database, ids, processes, sessions
 from storage.datadir import DataDir
@@ -41,7 +41,7 @@ _PAGE = 50
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench busy", description=__doc__)
+    parser = parser_for("busy", __doc__)
     parser.add_argument("--seconds", type=float, default=30, help="under load; a third at rest")
     parser.add_argument("--kept", type=int, default=1500, help="entries that a rebuild reads")
     parser.add_argument("--deleted", type=int, default=2000, help="entries of the large session")

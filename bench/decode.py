@@ -6,7 +6,6 @@ first round meets every message for the first time; the later ones are as agents
 known from the turn before.
 """
 
-import argparse
 import itertools
 import statistics
 import time
@@ -15,14 +14,14 @@ from collections.abc import Callable
 import msgspec
 
 from addons.framing import sse
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from tests.corpus import cases
 from tests.corpus.cases import Case
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench decode", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = parser_for("decode", __doc__)
+    parser.add_argument("--rounds", type=int, default=9, help="each thing once a round, in turn")
     rounds = parser.parse_args(arguments).rounds
     by_wire: dict[str, list[Case]] = {}
     for case in cases.iterate():

@@ -19,7 +19,7 @@ from sqlite_utils import Database
 from addons.ingest import Ingest
 from addons.project import Projection
 from bench import dialogue, filled, ingest
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage import database
 from storage.datadir import DataDir
 
@@ -29,11 +29,11 @@ type Took = dict[int, list[float]]  # CPU ms an entry by the size of the store, 
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench growth", description=__doc__)
+    parser = parser_for("growth", __doc__)
     parser.add_argument("--entries", type=int, default=100_000, help="of the largest store")
     parser.add_argument("--sessions", type=int, default=20, help="new ones in a round")
     parser.add_argument("--turns", type=int, default=6, help="of each of them")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="each thing once a round, in turn")
     options = parser.parse_args(arguments)
     os.umask(0o077)
     sizes = [size for size in _SIZES if size < options.entries] + [options.entries]

@@ -25,7 +25,7 @@ import msgspec
 
 from addons.framing import sse
 from api.exports import captured, har, har_heads, har_times
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage import batches, database, sessions, traffic
 from storage.datadir import DataDir
 from storage.records import Session
@@ -33,11 +33,11 @@ from tests.addons.project.house import House
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench har", description=__doc__)
-    parser.add_argument("--entries", type=int, default=10_000)
+    parser = parser_for("har", __doc__)
+    parser.add_argument("--entries", type=int, default=10_000, help="in the store")
     parser.add_argument("--asked", type=int, default=12_000, help="bytes of a request's body")
     parser.add_argument("--answered", type=int, default=5_000, help="bytes of an answer's body")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="each thing once a round, in turn")
     options = parser.parse_args(arguments)
     os.umask(0o077)
     with tempfile.TemporaryDirectory() as folder:

@@ -26,7 +26,7 @@ from api.routes.traffic import TrafficPage
 from api.server import Server
 from api.settings import ApiSettings
 from bench import filled
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage import traffic
 from storage.datadir import DataDir
 from storage.store import Store
@@ -37,10 +37,10 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench http", description=__doc__)
+    parser = parser_for("http", __doc__)
     parser.add_argument("--entries", type=int, default=10_000, help="in the store")
     parser.add_argument("--pages", type=int, default=1500, help="in a round, of each")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="each thing once a round, in turn")
     options = parser.parse_args(arguments)
     datadir = filled.cached(options.entries)
     store = Store.reading(datadir)

@@ -11,7 +11,6 @@ Lag is wall time, from the append of an entry's last record (in a process of its
 at which its rows are committed, in a store as the server runs it.
 """
 
-import argparse
 import multiprocessing
 import os
 import statistics
@@ -30,7 +29,7 @@ from addons.ingest import Ingest
 from addons.project import Projection
 from bench import dialogue, logged
 from bench.logged import ANSWERED_BYTES
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage import bodies, database, sessions, spool
 from storage.datadir import DataDir
 from storage.spool import SpoolRecord
@@ -42,10 +41,10 @@ _EVENT_BYTES = 140  # one event
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench ingest", description=__doc__)
-    parser.add_argument("--sessions", type=int, default=40)
+    parser = parser_for("ingest", __doc__)
+    parser.add_argument("--sessions", type=int, default=40, help="in a round")
     parser.add_argument("--turns", type=int, default=6, help="of each session")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="each thing once a round, in turn")
     parser.add_argument("--seconds", type=float, default=15, help="of each watch of the lag")
     options = parser.parse_args(arguments)
     os.umask(0o077)

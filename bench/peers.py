@@ -29,7 +29,7 @@ import platformdirs
 from addons import baseurl
 from bench import rivals
 from bench.proxy import conversation
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage.datadir import DataDir
 
 _LITELLM = "litellm[proxy]==1.106.2"
@@ -38,8 +38,8 @@ _CLIENTS = 8
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench peers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_for("peers", __doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="each thing once a round, in turn")
     parser.add_argument("--requests", type=int, default=100, help="of each kind per round")
     options = parser.parse_args(arguments)
     command = _litellm()

@@ -15,17 +15,22 @@ import time
 from pathlib import Path
 
 from bench import load, rivals
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 
 SMALL = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench proxy", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = parser_for("proxy", __doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="each thing once a round, in turn")
     parser.add_argument("--requests", type=int, default=300, help="of each kind per round")
-    parser.add_argument("--memory-requests", type=int, default=5000)
-    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument(
+        "--memory-requests",
+        type=int,
+        default=5000,
+        help="POSTs of 200 KB, whose memory is measured",
+    )
+    parser.add_argument("--streams", type=int, default=1000, help="open at once")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_run(Path(folder), options))

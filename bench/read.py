@@ -12,7 +12,6 @@ in the cache by then.
 `--entries 1000000` is the size of the goal; a store is built once.
 """
 
-import argparse
 import random
 import sqlite3
 import statistics
@@ -21,7 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bench import filled
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage import (
     conversations,
     database,
@@ -63,9 +62,9 @@ class Sample:
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench read", description=__doc__)
-    parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = parser_for("read", __doc__)
+    parser.add_argument("--entries", type=int, default=100_000, help="in the store")
+    parser.add_argument("--rounds", type=int, default=7, help="each thing once a round, in turn")
     parser.add_argument(
         "--asked", type=int, default=30, help="times each question is asked a round"
     )

@@ -1,5 +1,6 @@
 """Tables and JSON of a benchmark: medians, their spread, and ratios within one run."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -10,6 +11,15 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+
+def parser_for(name: str, doc: str) -> argparse.ArgumentParser:
+    """Of the options of a benchmark; its `--help` says what it does and what the defaults are."""
+    return argparse.ArgumentParser(
+        prog=f"bench {name}",
+        description=doc,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ The agent is a small Python program that makes one request; the provider notes w
 and without `wirescribe run` in turn, on a running `up`; then cold starts without one.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from bench.report import Figure, show
+from bench.report import Figure, parser_for, show
 from storage import processes
 from storage.datadir import DataDir
 
@@ -53,8 +52,8 @@ class _Noting(BaseHTTPRequestHandler):
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench start", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = parser_for("start", __doc__)
+    parser.add_argument("--rounds", type=int, default=9, help="each thing once a round, in turn")
     options = parser.parse_args(arguments)
     handler = type("Noting", (_Noting,), {"seen": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

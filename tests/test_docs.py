@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import rich_click as click
 
+from bench import __main__ as bench
 from cli.main import wirescribe
 
 ROOT = Path(__file__).parent.parent
@@ -48,3 +49,22 @@ def test_the_readme_names_only_commands_and_files_that_exist():
             assert f"wirescribe {words[0]} {words[1]}" in known
     for link in re.findall(r"\]\(([^)]+)\)", readme):
         assert link.startswith("http") or (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("name", sorted(bench.BENCHES))
+def test_every_benchmark_says_what_it_does_and_every_option_what_for(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        bench.main([name, "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    usage, _, options = said.partition("\noptions:\n")
+    assert len(usage.split("\n\n")[1]) > 100
+    assert options.count("(default:") == usage.count("[--")
+
+
+def test_the_benchmarks_are_listed(capsys):
+    assert bench.main([]) == bench.main(["--help"]) == 0
+    assert bench.main(["nope"]) == 2
+    printed = capsys.readouterr()
+    assert all(printed.out.count(f"  {name} ") == 3 for name in bench.BENCHES)
+    assert "there is no benchmark 'nope'" in printed.err
