@@ -18,7 +18,7 @@ from sqlite_utils import Database
 
 from addons.ingest import Ingest
 from addons.project import Projection
-from bench import captured, dialogue, logged
+from bench import dialogue, logged
 from bench.report import Figure, parser_for, show
 from storage import bodies, database, packs, sessions, spool
 from storage.cutting import Cutter
@@ -56,6 +56,9 @@ def main(argv: list[str]) -> None:
     figures = [_cutting(next(kinds["one agent"]()))]
     for name, make in kinds.items():
         figures += _store(name, [request for request, _ in make()])
+    if asked.flows:
+        from bench import captured  # it takes mitmproxy
+
     for path in asked.flows:
         figures += _store(path.stem, captured.sent(path))
     figures += _whole(list(kinds["one agent"]()))
