@@ -43,8 +43,8 @@ def findings(
     try:
         with Store.reading(datadir) as store:
             version = versions.difference(store.read())
-            if not version.missing:
-                database.check(store.read())
+            if not version.missing and not version.newer:
+                database.check(store.read(), datadir.database)
             yield from _version(version)
             report = health.report(store.read(), datadir)
             yield from _of_report(datadir, settings, found, report)

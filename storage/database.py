@@ -16,7 +16,7 @@ from sqlite_utils import Database
 
 from storage import versions
 from storage.errors import StoreError, WirescribeError
-from storage.projection import keeping
+from storage.projection import keeping, tables
 from storage.schema import migrations
 
 CHECKPOINT_BYTES = 4 << 20
@@ -124,12 +124,32 @@ def reader(path: Path) -> sqlite3.Connection:
     return conn
 
 
-def check(conn: sqlite3.Connection) -> None:
-    """Read, by a reader, what `create` needs. Raises sqlite3.DatabaseError."""
+def check(conn: sqlite3.Connection, path: Path) -> None:
+    """
+    Look, as a reader, for all tables and columns of a database that had our migrations.
+
+    Raises StoreError or sqlite3.DatabaseError.
+    """
     conn.execute("select name, type from pragma_table_info('_sqlite_migrations')").fetchall()
-    rows = conn.execute("select name, applied_at from _sqlite_migrations").fetchall()
-    if "m002_projection" in {name for name, _ in rows}:
-        keeping.state(conn)
+    conn.execute("select name, applied_at from _sqlite_migrations").fetchall()
+    with Database(memory=True, execute_plugins=False) as made:
+        migrations.apply(made)
+        known = keeping.state(conn)
+        if known is not None and known.version == tables.VERSION:
+            keeping.ensure(made)
+        missing = _columns(made.conn) - _columns(conn)
+    if missing:
+        raise unsound(path, sqlite3.DatabaseError(f"no such column: {min(missing)}"))
+
+
+def _columns(conn: sqlite3.Connection) -> set[str]:
+    rows = conn.execute(
+        """
+        select lower(t.name || '.' || c.name) from sqlite_master t, pragma_table_info(t.name) c
+        where t.type = 'table'
+        """
+    )
+    return {name for (name,) in rows}
 
 
 @contextlib.contextmanager

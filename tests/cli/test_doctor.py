@@ -267,6 +267,14 @@ def test_a_schema_that_is_no_text_any_more(kept, name, said):
     assert database.REMEDY in done.stderr
 
 
+def test_a_column_with_another_name(kept):
+    path, name = kept.datadir.database, b"longest_silence_ns"
+    damage.flip(path, path.read_bytes().index(name) + len(name) - 1, 1)
+    _, found = findings(kept)
+    assert wrong(found) == {"database"}
+    assert found["database"]["text"].endswith("(no such column: turns.longest_silence_ns)")
+
+
 def flipped(kept, seed):
     """Every command ends with words: `here` and `findings` fail on any other end."""
     random_ = random.Random(seed)

@@ -76,6 +76,13 @@ def test_what_was_there_stays(datadir, old):
         assert left == []
 
 
+def test_nothing_is_missing_once_it_was_opened(datadir, old):
+    database.create(datadir.database).close()
+    conn = database.reader(datadir.database)
+    database.check(conn, datadir.database)
+    conn.close()
+
+
 def test_what_was_to_be_swept_still_is(datadir, old):
     with database.create(datadir.database) as db:
         assert raw.is_removed(db, "open")
