@@ -19,7 +19,7 @@ from storage.packs import PACK_BYTES, Pack
 from storage.recipes import Run
 
 _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
-_LEVELS = (1, 3, 12, 12)  # of zstd, by stage: what ingest waits for is quick
+_LEVELS = (1, 2, 12, 12)  # of zstd, by stage: what ingest waits for is quick
 
 _POOL_BYTES = 64 << 10
 _LANDMARK_MASK = 3  # these bits of the CRC-32 are zero, so one chunk in four is one
@@ -219,9 +219,11 @@ class Counter:
             return stop if following is None else min(stop, following)
         at, stop = self._found.start, min(stop, self._found.stop)
         uses = self._uses[at]
-        for index in range(first - at, stop - at):
-            uses[index] = max(uses[index] + by, 0)
-        if by < 0:
+        low, high = first - at, stop - at
+        if by > 0:
+            uses[low:high] = [number + by for number in uses[low:high]]
+        else:
+            uses[low:high] = [max(number + by, 0) for number in uses[low:high]]
             self._lessened.add(at)
         return stop
 
