@@ -3,7 +3,6 @@
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator
 
 import msgspec
 
@@ -17,7 +16,8 @@ _AROUND = 4 * _SNIPPET  # signs of a message that mostly hold it
 _MAX_WORDS = 20
 _MORE = 5  # times as many matches are looked at next
 _MOST = 20_000  # matches at once
-_TURNS_A_MATCH = 8  # that are gone through for strays: about what a match costs
+_TURNS_A_MATCH = 5  # that are gone through for strays in the time that a match takes
+_MOST_TURNS = 20_000  # that are counted
 _STRAYS = 500  # messages that were numbered out of their order
 _GREATEST = (1 << 63) - 1  # rowid
 
@@ -73,8 +73,8 @@ class _Asked:
 
     The index gives its matches by number, and numbers mostly grow with time. So the last ones are
     looked at, and then what is newer than those although its number is smaller: agents side by
-    side, an import of what was before. Of a word that is rare all of that would be more than the
-    rest of its matches, which are looked at instead.
+    side, an import of what was before. Of a rare word that may be more than all its other matches,
+    which are looked at instead.
     """
 
     def __init__(
@@ -100,47 +100,45 @@ class _Asked:
     def newest(self, count: int) -> list[Place]:
         """The places of so many, newest first."""
         found: list[Place] = []
-        seen = 0
-        for numbers, is_last in self._batches(2 * count):
-            seen += len(numbers)
-            found = sorted(found + self._places(numbers), reverse=True)[:count]
-            if is_last:
-                break
-            if len(found) == count and self._is_near(found[-1], seen * _TURNS_A_MATCH):
-                strays = self._strays(found[-1], numbers[-1])
-                if len(strays) < _STRAYS:
-                    matching = self._places(self._matches_among(strays))
-                    return sorted(found + matching, reverse=True)[:count]
-        return found
+        size = 2 * count
+        with contextlib.closing(self._matches()) as matches:
+            while True:
+                numbers = _taken(matches, size)
+                found = sorted(found + self._places(numbers), reverse=True)[:count]
+                if len(numbers) < size:
+                    return found
+                if len(found) == count:
+                    few = self._turns_since(found[-1]) // _TURNS_A_MATCH
+                    others = _taken(matches, few)
+                    if len(others) < few:
+                        return sorted(found + self._places(others), reverse=True)[:count]
+                    strays = self._strays(found[-1], numbers[-1])
+                    if len(strays) < _STRAYS:
+                        others = self._matches_among(strays)
+                        return sorted(found + self._places(others), reverse=True)[:count]
+                    found = sorted(found + self._places(others), reverse=True)[:count]
+                size = min(size * _MORE, _MOST)
 
-    def _batches(self, size: int) -> Iterator[tuple[list[int], bool]]:
-        """Numbers of matches, greatest first, and whether these were the last."""
-        # One statement, which goes on where it was: a common word has no end of matches.
-        matches = self._conn.execute(
+    def _matches(self) -> sqlite3.Cursor:
+        """Their numbers, greatest first, found as they are fetched: a common word has no end."""
+        return self._conn.execute(
             """
             select rowid from search where search match :words and rowid between :low and :high
             order by rowid desc
             """,
             {"words": self._values["words"], "low": self._low, "high": self._high},
         )
-        with contextlib.closing(matches):
-            is_last = False
-            while not is_last:
-                numbers = [number for (number,) in matches.fetchmany(size)]
-                is_last = len(numbers) < size
-                yield numbers, is_last
-                size = min(size * _MORE, _MOST)
 
-    def _is_near(self, place: Place, most_turns: int) -> bool:
-        """Whether no more turns than these are as new as this place."""
-        (count,) = self._conn.execute(
+    def _turns_since(self, place: Place) -> int:
+        """How many turns are as new as this place, counted up to a bound."""
+        row = self._conn.execute(
             """
             select count(*) from
                 (select 1 from turns where id between :least and :most limit :count)
             """,
-            {"least": place[0], "most": self._newest, "count": most_turns + 1},
+            {"least": place[0], "most": self._newest, "count": _MOST_TURNS},
         ).fetchone()
-        return int(count) <= most_turns
+        return int(row[0])
 
     def _places(self, numbers: list[int]) -> list[Place]:
         """Of those of these messages that are asked for."""
@@ -178,6 +176,10 @@ class _Asked:
             },
         )
         return [number for (number,) in rows.fetchall()]
+
+
+def _taken(matches: sqlite3.Cursor, count: int) -> list[int]:
+    return [number for (number,) in matches.fetchmany(count)]
 
 
 def _span(conn: sqlite3.Connection, query: Query) -> tuple[int, int]:
