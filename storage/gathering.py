@@ -102,6 +102,8 @@ class Gathered:
         self.size_bytes = 0
         self.is_changed = False
         self.is_moving = is_moving  # the first store has bodies
+        # Of landmarks that were looked for, by their CRC-32. Two with one: a hint that leads astray.
+        self.keys: dict[int, int] = {}
         self._db = db
         self._numbers, self._cache = memory.numbers, memory.cache
         self._added: list[Pack] = []  # what came together
@@ -146,7 +148,7 @@ class Gathered:
         """Put it all into the tables."""
         self._counter.write()
         for pack, uses in self._parts():
-            packing.add_landmarks(self._db, pack)
+            packing.add_landmarks(self._db, pack, self.keys)
             packing.add(self._db, self._cache, pack, uses)
 
     def _parts(self) -> Iterator[tuple[Pack, list[int]]]:

@@ -260,7 +260,8 @@ class _Match:
             return number
         number = self._known.numbers.find(crc)
         if number is None and packing.is_landmark(crc):
-            number = packing.landmark(self._db, chunk)
+            key = self._gathered.keys[crc] = packing.key(chunk)
+            number = packing.landmark(self._db, key)
             if number is not None:
                 self._known.numbers.add([crc], number)
         return number if number is not None and self._holds(number, chunk) else None

@@ -7,7 +7,7 @@ transaction: after a crash the old packs are there, or the new one.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from sqlite_utils import Database
@@ -39,23 +39,27 @@ def is_landmark(crc: int) -> bool:
     return not crc & _LANDMARK_MASK
 
 
-def landmark(db: Database, chunk: bytes) -> int | None:
+def landmark(db: Database, its_key: int) -> int | None:
     """The number that its key leads to."""
-    row = db.conn.execute("select number from chunks where key = ?", [key(chunk)]).fetchone()
+    row = db.conn.execute("select number from chunks where key = ?", [its_key]).fetchone()
     number: int | None = row[0] if row else None
     return number
 
 
-def add_landmarks(db: Database, pack: Pack) -> None:
-    """Keys of those among new chunks."""
-    crcs = enumerate(pack.crcs)
+def add_landmarks(db: Database, pack: Pack, keys: Mapping[int, int]) -> None:
+    """Keys of those among new chunks; some are known by the CRC-32."""
+    rows = [
+        (keys.get(crc) or key(pack.chunk(index)), pack.first + index)
+        for index, crc in enumerate(pack.crcs)
+        if is_landmark(crc)
+    ]
     db.conn.executemany(
         # What has the key already is not the same bytes: it is damaged, as a rule.
         """
         insert into chunks (key, number) values (?, ?)
         on conflict (key) do update set number = excluded.number
         """,
-        [(key(pack.chunk(index)), pack.first + index) for index, crc in crcs if is_landmark(crc)],
+        rows,
     )
 
 
