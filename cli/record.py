@@ -1,8 +1,12 @@
 """What `doctor` finds out about what was recorded."""
 
+import contextlib
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
+
+import rich_click as click
 
 from cli import units
 from cli.findings import Finding, note, ok, wrong
@@ -22,6 +26,7 @@ from storage import (
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError
 from storage.health import Health
+from storage.proving import Damage
 from storage.store import Store
 from storage.versions import Difference
 
@@ -243,7 +248,7 @@ def _damage(store: Store, report: Health) -> Iterator[Finding]:
             f"{library}, this is {recoding.library()}",
             "those that it cannot give again are named as damaged: then install that version",
         )
-    damages = list(proving.verify(store.read()))
+    damages = _verified(store)
     flawed = list(flaws.find(store.read(), damages))
     for damage in damages:
         yield wrong(
@@ -255,6 +260,22 @@ def _damage(store: Store, report: Health) -> Iterator[Finding]:
         yield wrong("flaws", _told(flaw), "wirescribe doctor --repair, while no server runs")
     if not damages:
         yield ok("bodies", f"every body of {report.entries} entries is as it was recorded")
+
+
+def _verified(store: Store) -> list[Damage]:
+    """With a bar on stderr where somebody looks: it may take minutes."""
+    total = 0
+    with contextlib.suppress(sqlite3.DatabaseError):
+        unmoved = moving.progress(store.read())
+        total = proving.count(store.read()) + (unmoved.bodies if unmoved else 0)
+    with click.progressbar(
+        length=total,
+        label="bodies read",
+        show_pos=True,
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+    ) as bar:
+        return list(proving.verify(store.read(), lambda: bar.update(1)))
 
 
 def _told(flaw: flaws.Flaw) -> str:

@@ -61,6 +61,12 @@ def test_there_is_none(db, contents):
     assert flaws.repair(db) == []
 
 
+def test_what_is_verified_is_counted_while_it_is(db, contents):
+    told = []
+    assert list(proving.verify(db.conn, lambda: told.append(1))) == []
+    assert len(told) == proving.count(db.conn) == len(contents)
+
+
 class TestFrames:
     @pytest.mark.parametrize("make", [text, noise], ids=["text", "noise"])
     def test_any_bit(self, db, make):
