@@ -16,7 +16,7 @@ _AROUND = 4 * _SNIPPET  # signs of a message that mostly hold it
 _MAX_WORDS = 20
 _MORE = 5  # times as many matches are looked at next
 _MOST = 20_000  # matches at once
-_TURNS_A_MATCH = 5  # that are gone through for strays in the time that a match takes
+_TURNS_A_MATCH = 15  # that are gone through for strays in the time that a match takes
 _MOST_TURNS = 20_000  # that are counted
 _STRAYS = 500  # messages that were numbered out of their order
 _GREATEST = (1 << 63) - 1  # rowid
@@ -155,10 +155,22 @@ class _Asked:
 
     def _strays(self, place: Place, number: int) -> list[int]:
         """Messages behind neither the place nor the number, some of them at most."""
+        # By conversations, whose messages an index has in one piece. In one that is all newer than
+        # the place there mostly is no lower number; one that began before may be a long one.
         rows = self._conn.execute(
-            f"""
-            select m.number from {messages.BY_TURN}
-            where t.id between :least and :most and m.number < :number limit :count
+            """
+            select m.number
+            from conversations k cross join messages m on m.conversation_id = k.id
+                cross join turns t on t.number = m.turn
+            where k.last_turn >= :least and k.first_turn between :least and :most
+                and m.number < :number and t.id <= :most
+            union all
+            select m.number
+            from conversations k cross join turns t on t.conversation_id = k.id
+                cross join messages m on m.conversation_id = k.id and m.turn = t.number
+            where k.last_turn >= :least and k.first_turn < :least
+                and t.id between :least and :most and m.number < :number
+            limit :count
             """,
             {"least": place[0], "most": self._newest, "number": number, "count": _STRAYS},
         )

@@ -1,5 +1,6 @@
 """Words are found; nothing that a user types is an error."""
 
+import collections
 import random
 import re
 
@@ -85,14 +86,14 @@ def test_pages_and_filters(db, story):
     ]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 def test_of_many_matches_the_newest_come_first(db, monkeypatch, seed):
     """However far numbers and times disagree: by a little, or as after an import."""
-    turns = (1, 4, 100)[seed // 2]
+    far = (1, 4, 100)[seed // 2 % 3]
     few = (
         ("_MORE", 2),
         ("_MOST", 12),
-        ("_TURNS_A_MATCH", turns),
+        ("_TURNS_A_MATCH", far),
         ("_STRAYS", (2, 6, 100)[seed % 3]),
     )
     for name, value in few:
@@ -101,12 +102,18 @@ def test_of_many_matches_the_newest_come_first(db, monkeypatch, seed):
     chance = random.Random(seed)
     session = recording.session(db).id
     jitter = (3, 1000)[seed % 2]
+    turns = collections.defaultdict(list)
     for number in range(60):
         began = number + chance.randrange(jitter)
-        turn = projected.turn(db, session, f"c{number % 3}", began=began)
+        # Side by side, or one behind the other.
+        name = f"c{number % 3 if seed < 6 else number // 4}"
+        turn = projected.turn(db, session, name, began=began)
         role = chance.choice(["user", "assistant"])
         words = "common" if chance.random() < 0.6 else "other"
-        projected.message(db, f"c{number % 3}", turn, words, role=role)
+        projected.message(db, name, turn, words, role=role)
+        turns[name].append(turn)
+    for name, its_turns in turns.items():
+        projected.conversation(db, session, its_turns, name)
     for query in (Query(), Query(role="user"), Query(conversation_id="c1"), Query(session_id="no")):
         whole = found(db, "common", query, limit=100).hits
         known = messages.page(db.conn, query, limit=100).messages
@@ -129,8 +136,9 @@ def turns_with(db, words):
     """A conversation with a turn of one message for each of these."""
     projected.make(db)
     session = recording.session(db).id
-    for number, text in enumerate(words):
-        turn = projected.turn(db, session, "c", began=number)
+    turns = [projected.turn(db, session, "c", began=number) for number in range(len(words))]
+    projected.conversation(db, session, turns, "c")
+    for turn, text in zip(turns, words, strict=True):
         projected.message(db, "c", turn, text)
 
 
