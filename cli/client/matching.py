@@ -33,7 +33,8 @@ def session_of(known: Sequence[Session], text: str, dropped: Callable[[], Drops]
             more = ", ..." if len(found) > _SHOWN else ""
             raise Conflict(f"{text!r} may be {', '.join(named)}{more}: say which by its id")
     for drop in dropped().drops:
-        if text.lower() == drop.session_id or text == drop.name:
+        is_prefix = len(text) >= _MIN_PREFIX and drop.session_id.startswith(text.lower())
+        if is_prefix or text == drop.name:
             raise NotFound(
                 f"session {drop.name!r} is gone: {drop.reason} dropped it at "
                 f"{times.moment(drop.dropped_at)}"
