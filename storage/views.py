@@ -42,9 +42,14 @@ class BodyView:
         self.size_bytes = size_bytes
         self.digest = digest
         self.stretch = stretch  # where some bytes stand; None: in no chunks, or that is not known
-        self.plain = plain or self  # what is stored of a body in another form
+        self._plain = plain  # of itself it would be a cycle, and its packs stay in memory for long
         self._read = read
         self._is_to_prove = digest is not None and not is_proved
+
+    @property
+    def plain(self) -> "BodyView":
+        """What is stored, of a body in another form."""
+        return self._plain or self
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
         """

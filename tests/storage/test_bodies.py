@@ -1,6 +1,8 @@
 """Content-addressed bodies: round trips, ranges, shared chunks, deletes."""
 
+import gc
 import hashlib
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -94,6 +96,17 @@ class TestRead:
             view.read(-1)
         with pytest.raises(ValueError, match="not negative"):
             view.read(0, -1)
+
+    def test_a_view_leaves_the_memory_with_its_packs(self, db):
+        found = bodies.view(db.conn, bodies.put(db, noise(10_000)).digest)
+        assert found.plain.read() == found.read()
+        kept = weakref.ref(found)
+        gc.disable()
+        try:
+            del found
+            assert kept() is None
+        finally:
+            gc.enable()
 
     def test_unknown(self, db):
         with pytest.raises(NotFound):
