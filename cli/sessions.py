@@ -214,8 +214,10 @@ def delete(client: Client, session: str, yes: bool) -> None:
     entries = units.count(found.traffic_count, "entry", "entries")
     question = f"Delete {output.line(found.name)!r} with {entries}, for good?"
     options.confirm(question, yes=yes)
-    client.delete_session(found.id)
+    is_gone = client.delete_session(found.id)
     say(f"deleted {found.name!r}")
+    if not is_gone:
+        say("some of its bytes are still on the disk: the next `wirescribe up` or `serve` goes on")
 
 
 def _active(client: Client) -> "Session":

@@ -64,7 +64,9 @@ class Client(Protocol):
 
     def activate_session(self, session_id: str) -> "Session": ...
 
-    def delete_session(self, session_id: str) -> None: ...
+    def delete_session(self, session_id: str) -> bool:
+        """False: what it recorded stays on the disk until a server runs again."""
+        ...
 
     def dropped_sessions(self, *, limit: int) -> "Drops":
         """What retention dropped, newest first."""

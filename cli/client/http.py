@@ -96,8 +96,9 @@ class HttpClient:
         """The run that recorded into this session is over."""
         self._server.tell("POST", f"/api/sessions/{session_id}/run-ended")
 
-    def delete_session(self, session_id: str) -> None:
+    def delete_session(self, session_id: str) -> bool:
         self._server.call(dict, "DELETE", f"/api/sessions/{session_id}")
+        return True
 
     def dropped_sessions(self, *, limit: int) -> Drops:
         return self._server.call(Drops, "GET", "/api/retention", query={"limit": limit})

@@ -105,13 +105,12 @@ class LocalClient:
             lambda store: store.change_sessions(sessions.activate, session_id).result()
         )
 
-    def delete_session(self, session_id: str) -> None:
+    def delete_session(self, session_id: str) -> bool:
         if server := self._server():
-            server.delete_session(session_id)
-            return
+            return server.delete_session(session_id)
         with self._server_for_now() as store:
             store.change_sessions(sessions.delete, session_id).result()
-            self._wait_until_swept(store)
+            return self._is_swept(store)
 
     def dropped_sessions(self, *, limit: int) -> Drops:
         if not self._has_database():
@@ -124,7 +123,7 @@ class LocalClient:
             return server.clear_drops()
         with self._server_for_now() as store:
             cleared = store.call(drops.clear).result()
-            self._wait_until_swept(store)
+            self._is_swept(store)
         return cleared
 
     def page_traffic(
@@ -204,14 +203,15 @@ class LocalClient:
         """The server that must be asked, because it is the one that writes."""
         return client.of_server(self._datadir) if running.look(self._datadir).server else None
 
-    def _wait_until_swept(self, store: Store) -> None:
-        """Until nothing of it is left on the disk; what takes too long a later server does."""
+    def _is_swept(self, store: Store) -> bool:
+        """Wait until nothing of it is left on the disk; what takes too long a later server does."""
         deadline = time.monotonic() + _SWEEP_S
         while time.monotonic() < deadline:
             report = health.report(store.read(), self._datadir)
             if not report.unswept_sessions and not any(report.spool_lag_bytes.values()):
-                return
+                return True
             time.sleep(_LOOK_S)
+        return False
 
     def _changed(self, change: Callable[[Store], records.Session]) -> Session:
         with Store.open(self._datadir.prepare()) as store:

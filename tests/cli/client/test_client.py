@@ -7,6 +7,8 @@ import sqlite3
 import msgspec
 import pytest
 
+from cli.client import local
+from cli.main import wirescribe
 from storage import drops, sessions
 from storage.store import Store
 from tests.cli.running import AGENT, ANSWER
@@ -237,3 +239,16 @@ def test_a_server_that_is_something_else_is_one_line(place, model):
     assert done.returncode == 1
     assert "is it a Wirescribe server" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_deletion_that_takes_long_says_who_goes_on(place, monkeypatch, capsys):
+    with Store.open(place.datadir.prepare()) as store:
+        made = store.change_sessions(sessions.create, name="large").result()
+    monkeypatch.setattr(local, "_SWEEP_S", -1.0)  # no time at all
+    wirescribe.main(
+        ["sessions", "delete", "--yes", "--data-dir", str(place.datadir.root), made.id],
+        standalone_mode=False,
+    )
+    deleted, still = capsys.readouterr().err.splitlines()
+    assert deleted == "deleted 'large'"
+    assert still.startswith("some of its bytes are still on the disk: the next `wirescribe up`")
