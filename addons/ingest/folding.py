@@ -131,10 +131,11 @@ class Fold:
         kind, entry, progress = first.kind, first.entry, self.progress
         side = CHUNKS[kind]
         number, offset_ns, crossed_ns = progress.number, progress.offset_ns, 0
+        is_short = len(first.payload) < _LONG_BYTES  # and so are the others, as a rule
+        decode: Callable[[msgspec.Raw], tuple[int, bytes | memoryview]]
+        decode = _CHUNK.decode if is_short else _LONG_CHUNK.decode
         pieces: list[bytes | memoryview] = []
-        data: bytes | memoryview
         ticks: list[tuple[int, int]] = []
-        short, long = _CHUNK.decode, _LONG_CHUNK.decode
         for record in () if self._flow(side).ended else found:
             # Most records are these: an answer may come in thousands. (To be told that it is no
             # Damage would take ten times as long: msgspec's classes have a class of their own.)
@@ -142,10 +143,8 @@ class Fold:
                 break
             if record.kind != kind or record.entry != entry:
                 break
-            content = record.content
             try:
-                is_short = len(record.payload) < _LONG_BYTES
-                size_bytes, data = short(content) if is_short else long(content)
+                size_bytes, data = decode(record.content)
             except msgspec.DecodeError:
                 break
             number += 1
