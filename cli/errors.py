@@ -9,9 +9,16 @@ from click.exceptions import Exit
 
 from certs.errors import CertificateError
 from cli import output
-from storage.errors import WirescribeError
+from storage.errors import NotFound, WirescribeError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+# What the API says in one word for all clients, and the command that lists what there is.
+_LISTS = {
+    "Traffic entry not found": "traffic list",
+    "Conversation not found": "conversations list",
+    "Project not found": "projects list",
+}
 
 
 class Commands(click.RichGroup):
@@ -24,6 +31,10 @@ class Commands(click.RichGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except NotFound as error:
+            command = _LISTS.get(str(error))
+            hint = f": `wirescribe {command}` shows those there are" if command else ""
+            refuse(f"{error}{hint}")
         except (WirescribeError, CertificateError) as error:
             refuse(str(error))
         except KeyboardInterrupt:

@@ -80,3 +80,21 @@ def test_durations_and_times_are_for_people():
     ]
     assert times.moment(0)[:2] == "19"
     assert ".234" in times.exact(1234)
+
+
+@pytest.mark.parametrize(
+    ("command", "lists"),
+    [
+        (("traffic", "show"), "traffic list"),
+        (("conversations", "show"), "conversations list"),
+        (("projects", "show"), "projects list"),
+    ],
+    ids=["entry", "conversation", "project"],
+)
+@pytest.mark.parametrize("has_database", [True, False], ids=["recorded", "empty"])
+def test_an_unknown_id_is_told_where_to_find_known_ones(
+    recorded, place, command, lists, has_database
+):
+    done = (recorded if has_database else place).here(*command, "0192b2f0")
+    assert done.returncode == 1
+    assert done.stderr.endswith(f" not found: `wirescribe {lists}` shows those there are\n")
