@@ -102,7 +102,7 @@ class Gathered:
         self.size_bytes = 0
         self.is_changed = False
         self.is_moving = is_moving  # the first store has bodies
-        # Of landmarks that were looked for, by their CRC-32. Two with the same: a wrong hint.
+        # Of landmarks that were looked for, by their CRC-32; none of those that share it.
         self.keys: dict[int, int] = {}
         self._db = db
         self._numbers, self._cache = memory.numbers, memory.cache

@@ -254,17 +254,22 @@ class _Match:
     def _stored(self, crc: int, chunk: bytes) -> int | None:
         number = self._numbers.get(crc)
         if number is not None:
-            if self._found.fresh[number - self._found.first] != chunk:
-                return None
-            self._settled = len(self._found.fresh)
-            return number
-        number = self._known.numbers.find(crc)
-        if number is None and packing.is_landmark(crc):
-            key = self._gathered.keys[crc] = packing.key(chunk)
-            number = packing.landmark(self._db, key)
-            if number is not None:
-                self._known.numbers.add([crc], number)
-        return number if number is not None and self._holds(number, chunk) else None
+            if self._found.fresh[number - self._found.first] == chunk:
+                self._settled = len(self._found.fresh)
+                return number
+        else:
+            number = self._known.numbers.find(crc)
+            if number is None and packing.is_landmark(crc):
+                key = self._gathered.keys[crc] = packing.key(chunk)
+                number = packing.landmark(self._db, key)
+                if number is not None:
+                    self._known.numbers.add([crc], number)
+            if number is not None and self._holds(number, chunk):
+                return number
+        if number is not None:
+            # Other bytes with the same CRC-32: under their key this one would stay for ever.
+            self._gathered.keys.pop(crc, None)
+        return None
 
     def _holds(self, number: int, chunk: bytes) -> bool:
         pack = self._pack(number)

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from storage import bodies, chains, matching, packing
+from storage import bodies, chains, database, matching, packing
 from storage.cutting import Cutter
 
 
@@ -133,6 +133,32 @@ def test_keys_of_all_chunks_of_an_older_store_go_with_them(db):
     numbers = [(packing.key(chunk), number) for number, chunk in enumerate(_CHUNKS, 1)]
     db.conn.executemany("insert or replace into chunks (key, number) values (?, ?)", numbers)
     bodies.release(db, body.digest)
+    while bodies.sweep_released(db, lambda: False):
+        pass
+    assert count(db, "chunks") == 0
+
+
+# CRC-32's own polynomial, lowest bit first: added anywhere it changes no checksum.
+_POLYNOMIAL = (0xEDB88320 << 1 | 1).to_bytes(5, "little")
+TWIN = bytes(byte ^ _POLYNOMIAL[at] if at < 5 else byte for at, byte in enumerate(L))
+
+
+@pytest.mark.parametrize(
+    "datas", [(L, TWIN), (C + L, TWIN), (L + TWIN, A), (TWIN + L, L + A)], ids=range(4)
+)
+@pytest.mark.parametrize("is_known", [False, True], ids=["new", "known"])
+def test_landmarks_with_the_same_checksum_have_their_own_keys(db, datas, is_known):
+    assert zlib.crc32(TWIN) == zlib.crc32(L)
+    stored = [bodies.put(db, B + L)] if is_known else []
+    forget_keys(db)
+    with database.write(db), bodies.gathering(db):
+        stored += [bodies.put(db, data) for data in datas]
+
+    assert [bodies.view(db.conn, body.digest).read() for body in stored[-2:]] == list(datas)
+    keys = {key for (key,) in db.execute("select key from chunks")}
+    assert keys == {packing.key(L), packing.key(TWIN)}
+    for body in stored:
+        bodies.release(db, body.digest)
     while bodies.sweep_released(db, lambda: False):
         pass
     assert count(db, "chunks") == 0
