@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from addons.ingest import Ingest
-from storage import spool, traffic
+from storage import database, spool, traffic
 from tests.addons.ingest.spooling import Log
 
 
@@ -54,6 +54,42 @@ def test_no_segment_goes_before_its_records_are_durable(db, datadir, session, in
     assert {"full", "normal"} == set(levels)
     assert set(removed_behind) == {"full"}
     assert len(traffic.frames(db.conn, entry.id)) == 100
+
+
+class Watched:
+    """A connection that notes for each commit the level that it had, and whether it wrote."""
+
+    def __init__(self, conn, path):
+        self.commits = []
+        self._conn = conn
+        self._path = path
+
+    def execute(self, statement, *values):
+        if statement != "commit":
+            return self._conn.execute(statement, *values)
+        (level,) = self._conn.execute("pragma synchronous").fetchone()
+        before = database.log_bytes(self._path)
+        done = self._conn.execute(statement, *values)
+        self.commits.append((level, database.log_bytes(self._path) > before))
+        return done
+
+    def __getattr__(self, name):
+        return getattr(self._conn, name)
+
+
+def test_a_commit_that_is_to_wait_for_the_disk_has_something_to_write(db, datadir, session, ingest):
+    """SQLite waits for no disk at the end of a transaction that changed no page."""
+    log, entry = spooled(datadir, session, 100)
+    real = db.conn
+    db.conn = watched = Watched(real, datadir.database)
+    ingest()
+    log.end()
+    ingest()
+    db.conn = real
+
+    assert not log.folder.exists()
+    assert len(traffic.frames(db.conn, entry.id)) == 100
+    assert set(watched.commits) == {(1, True), (2, True)}
 
 
 class Full:
