@@ -191,7 +191,8 @@ class _Asked:
 
 
 def _taken(matches: sqlite3.Cursor, count: int) -> list[int]:
-    return [number for (number,) in matches.fetchmany(count)]
+    # fetchmany(0) fetches all.
+    return [number for (number,) in matches.fetchmany(count)] if count else []
 
 
 def _span(conn: sqlite3.Connection, query: Query) -> tuple[int, int]:

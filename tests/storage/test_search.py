@@ -158,6 +158,13 @@ def test_a_common_word_is_not_looked_up_everywhere(db):
     assert sorted(looked_up(plan.statements)) == [5, 12]
 
 
+def test_of_a_word_in_every_message_no_others_are_fetched(db):
+    turns_with(db, ["common"] * 60)
+    matches = db.conn.execute("select rowid from search where search match 'common'")
+    assert search._taken(matches, 0) == []
+    assert len(search._taken(matches, 100)) == 60
+
+
 def test_of_a_rare_word_the_time_between_is_not_gone_through(db, monkeypatch):
     monkeypatch.setattr(search, "_TURNS_A_MATCH", 2)
     turns_with(db, ["rare" if number % 10 == 0 else "common" for number in range(60)])
