@@ -46,7 +46,7 @@ class Message(Record, frozen=True, kw_only=True):
     @property
     def size_bytes(self) -> int:
         """About what it takes to show it."""
-        return len(packing.words(self.parts))
+        return len(packing.text(self.parts))
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,7 +53,7 @@ class Placer:
             if read.reading.prompt is not None:
                 return read.reading.prompt.strip()
             if first is None and not read.hangs:
-                first = rows.words(message.parts)
+                first = rows.text(message.parts)
         return first or ""
 
     def place(

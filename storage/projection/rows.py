@@ -1,6 +1,6 @@
 """What the projected tables hold besides plain columns, and how it is packed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -144,13 +144,22 @@ def unpack_detail(content: bytes) -> TurnDetail:
 
 def words(parts: Iterable[Part]) -> str:
     """All words of a message: what the search index finds it by."""
+    return _joined(parts, _spoken)
+
+
+def text(parts: Iterable[Part]) -> str:
+    """All that a message says, as it came."""
+    return _joined(parts, str)
+
+
+def _joined(parts: Iterable[Part], of_arguments: Callable[[str], str]) -> str:
     found: list[str] = []
     for part in parts:
         match part:
             case TextPart() | ThinkingPart() | RefusalPart() | CompactionPart() | ToolResultPart():
                 found.append(part.text)
             case ToolCallPart():
-                found += (part.name, part.arguments)
+                found += (part.name, of_arguments(part.arguments))
             case MediaPart():
                 found.append(part.name or "")
             case _:
@@ -158,7 +167,26 @@ def words(parts: Iterable[Part]) -> str:
     return "\n".join(filter(None, found))
 
 
+def _spoken(arguments: str) -> str:
+    """The names and values in JSON: in its text, the word behind a line's end is `nword`."""
+    try:
+        left = [msgspec.json.decode(arguments)]
+    except (msgspec.MsgspecError, RecursionError):
+        return arguments  # free text, or cut off
+    found: list[str] = []
+    while left:
+        match left.pop():
+            case dict() as fields:
+                for name, value in reversed(fields.items()):
+                    left += (value, name)
+            case list() as values:
+                left += reversed(values)
+            case value:
+                found.append(str(value))
+    return "\n".join(found)
+
+
 def preview(parts: Iterable[Part], prompt: str | None = None) -> str:
     """The beginning of what a message says, or of the prompt in it, in one line."""
-    text = prompt if prompt is not None else words(parts)
-    return " ".join(text[: _PREVIEW * 4].split())[:_PREVIEW]
+    said = prompt if prompt is not None else text(parts)
+    return " ".join(said[: _PREVIEW * 4].split())[:_PREVIEW]

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from storage import ddl
 
-VERSION = 10  # raised when the same bytes would give other rows
+VERSION = 11  # raised when the same bytes would give other rows
 
 NAMES = (
     "turns",

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from storage import messages, search
+from storage.decoded import ToolCallPart
 from storage.messages import Query
 from tests.storage import plans, projected, recording
 
@@ -200,3 +201,28 @@ def test_a_snippet_marks_words_that_stand_in_a_name(db, story):
     projected.message(db, story.root, story.turns[1], "call self._make_it(now)")
     (hit,) = found(db, '"make it now"').hits
     assert [hit.snippet[slice(*mark)] for mark in hit.marks] == ["make_it(now"]
+
+
+@pytest.mark.parametrize(
+    "text", ['"def parse"', "class", "naïve", '"path main.py"', "240000", "deep"]
+)
+def test_the_arguments_of_a_call_are_found_by_what_they_say(db, story, text):
+    arguments = r'{"path":"main.py","new":"import re\nclass A:\n\tdef parse(): pass # na\u00efve",'
+    arguments += f'"limits":[240000,{1 << 70},{{"deep":true}}]}}'
+    call = ToolCallPart(call_id="c", name="Edit", arguments=arguments)
+    made = projected.message(db, story.root, story.turns[1], (call,))
+    (hit,) = found(db, text).hits
+    assert hit.message.id == made
+    assert hit.marks
+    assert "\\" not in hit.snippet
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"command":"ls needle', "needle\\nis free text", "[" * 9999 + "needle"],
+    ids=["cut off", "custom", "too deep"],
+)
+def test_arguments_that_are_no_json_are_found_as_they_are(db, story, arguments):
+    call = ToolCallPart(call_id="c", name="Shell", arguments=arguments)
+    made = projected.message(db, story.root, story.turns[1], (call,))
+    assert ids(db, "needle") == [made]
