@@ -9,6 +9,7 @@ import msgspec
 from storage import database, messages
 from storage.messages import Message, Place, Query
 from storage.projection import rows as packing
+from storage.projection.indexing import spaced
 
 _SNIPPET = 160  # signs
 _BEFORE = _SNIPPET // 3  # signs of it before the first word
@@ -235,7 +236,7 @@ def _words(text: str) -> list[str]:
 
 def _quoted(word: str) -> str:
     """As FTS5 takes it literally: a phrase in quotes, perhaps with the sign of a prefix."""
-    plain = word.rstrip("*").strip('"')
+    plain = spaced(word.rstrip("*").strip('"'))
     return f'"{plain}"' + ("*" if word.endswith("*") else "")
 
 
@@ -268,4 +269,8 @@ def _in_line(text: str, at: int) -> tuple[str, str]:
 def _loose(word: str) -> str:
     """What the index takes for equal: whatever stands between the letters and digits."""
     tokens = re.findall(r"[^\W_]+", word)
-    return r"[\W_]+".join(re.escape(token) for token in tokens) or re.escape(word)
+    return r"[\W_]+".join(map(_spelled, tokens)) or re.escape(word)
+
+
+def _spelled(token: str) -> str:
+    return r"[\W_]*".join(map(re.escape, spaced(token).split()))

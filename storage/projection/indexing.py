@@ -1,6 +1,18 @@
 """The search index of one set of projected tables: words by the number of their message."""
 
+import re
 import sqlite3
+
+# Han and kana, which have no spaces between words: FTS5's tokenizer takes a sentence for one word.
+_SIGN = re.compile(
+    "([\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\U00020000-\U000323af])"
+)
+
+
+def spaced(text: str) -> str:
+    """As the index takes it: each sign of such a script is a word, and so a word is a phrase."""
+    return text if text.isascii() else _SIGN.sub(r" \1 ", text)
 
 
 class SearchIndex:
@@ -11,7 +23,7 @@ class SearchIndex:
     def add(self, number: int, text: str) -> None:
         if text:
             self._conn.execute(
-                f"insert into {self._name} (rowid, text) values (?, ?)", [number, text]
+                f"insert into {self._name} (rowid, text) values (?, ?)", [number, spaced(text)]
             )
 
     def remove(self, number: int, text: str | None) -> None:
@@ -21,7 +33,7 @@ class SearchIndex:
         elif text:
             self._conn.execute(
                 f"insert into {self._name} ({self._name}, rowid, text) values ('delete', ?, ?)",
-                [number, text],
+                [number, spaced(text)],
             )
 
     def merge(self) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from storage import ids
 from storage.decoded import TextPart, ThinkingPart, ToolCallPart, ToolResultPart
 from storage.projection import rows, tables
+from storage.projection.indexing import SearchIndex
 from storage.projection.rows import TurnDetail
 from storage.projection.shapes import ShareRow
 
@@ -164,7 +165,7 @@ def message(db, conversation_id, turn_id, parts, **changes):
         "content": rows.pack(parts),
     }
     _insert(db, "messages", values | changes)
-    db.execute("insert into search (rowid, text) values (?, ?)", [number, text])
+    SearchIndex(db.conn, "").add(number, text)
     return values["id"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from storage import messages, search
 from storage.decoded import ToolCallPart
 from storage.messages import Query
+from storage.projection.indexing import SearchIndex
 from tests.storage import plans, projected, recording
 
 
@@ -226,3 +227,37 @@ def test_arguments_that_are_no_json_are_found_as_they_are(db, story, arguments):
     call = ToolCallPart(call_id="c", name="Shell", arguments=arguments)
     made = projected.message(db, story.root, story.turns[1], (call,))
     assert ids(db, "needle") == [made]
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("認証", ["認証"]),
+        ("モジュール", ["モジュール"]),
+        ("認*", ["認"]),
+        ('"README を直"', ["README を直"]),
+        ("证认", []),
+        ("認 直", ["認", "直"]),
+    ],
+)
+def test_words_of_scripts_without_spaces_are_found_within_a_sentence(db, story, text, marked):
+    made = projected.message(
+        db, story.root, story.turns[1], "認証モジュールの誤りと README を直してください。"
+    )
+    hits = found(db, text).hits
+    assert [hit.message.id for hit in hits] == ([made] if marked else [])
+    assert [hit.snippet[slice(*mark)] for hit in hits for mark in hit.marks] == marked
+
+
+def test_a_word_goes_over_the_end_of_a_line(db, story):
+    projected.message(db, story.root, story.turns[1], "请修复认\n证 GPT模型")
+    (hit,) = found(db, "认证 GPT模型").hits
+    assert [hit.snippet[slice(*mark)] for mark in hit.marks] == ["认 证", "GPT模型"]
+
+
+def test_what_was_indexed_by_signs_is_forgotten_so(db, story):
+    index = SearchIndex(db.conn, "")
+    index.add(999, "認証モジュール")
+    index.remove(999, "認証モジュール")
+    left = "select count(*) from search where search match ?"
+    assert db.execute(left, ['"認 証" OR 認']).fetchone() == (0,)
