@@ -90,6 +90,8 @@ _PARTS = msgspec.msgpack.Decoder(tuple[Part, ...])
 _DETAIL = msgspec.msgpack.Decoder(TurnDetail)
 _DETAILS = Squeezer(known.DETAILS)
 _ENCODER = msgspec.msgpack.Encoder()
+_ARGUMENTS = msgspec.json.Decoder(float_hook=str)  # 12.50 stays what it is
+_NAMED = {None: "null", True: "true", False: "false"}
 
 
 def pack(parts: tuple[Part, ...], source: Source | None = None, side: Side = "request") -> bytes:
@@ -170,7 +172,7 @@ def _joined(parts: Iterable[Part], of_arguments: Callable[[str], str]) -> str:
 def _spoken(arguments: str) -> str:
     """The names and values in JSON: in its text, the word behind a line's end is `nword`."""
     try:
-        left = [msgspec.json.decode(arguments)]
+        left = [_ARGUMENTS.decode(arguments)]
     except (msgspec.MsgspecError, RecursionError):
         return arguments  # free text, or cut off
     found: list[str] = []
@@ -181,6 +183,8 @@ def _spoken(arguments: str) -> str:
                     left += (value, name)
             case list() as values:
                 left += reversed(values)
+            case bool() | None as value:
+                found.append(_NAMED[value])
             case value:
                 found.append(str(value))
     return "\n".join(found)

@@ -205,17 +205,29 @@ def test_a_snippet_marks_words_that_stand_in_a_name(db, story):
 
 
 @pytest.mark.parametrize(
-    "text", ['"def parse"', "class", "naïve", '"path main.py"', "240000", "deep"]
+    "text",
+    [
+        '"def parse"',
+        "class",
+        "naïve",
+        '"path main.py"',
+        "240000",
+        "deep",
+        "12.50",
+        "1e5",
+        '"no null"',
+    ],
 )
 def test_the_arguments_of_a_call_are_found_by_what_they_say(db, story, text):
     arguments = r'{"path":"main.py","new":"import re\nclass A:\n\tdef parse(): pass # na\u00efve",'
-    arguments += f'"limits":[240000,{1 << 70},{{"deep":true}}]}}'
+    arguments += f'"limits":[240000,{1 << 70},12.50,1e5,{{"deep":true,"no":null}}]}}'
     call = ToolCallPart(call_id="c", name="Edit", arguments=arguments)
     made = projected.message(db, story.root, story.turns[1], (call,))
     (hit,) = found(db, text).hits
     assert hit.message.id == made
     assert hit.marks
     assert "\\" not in hit.snippet
+    assert ids(db, "none") == []
 
 
 @pytest.mark.parametrize(
