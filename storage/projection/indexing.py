@@ -5,8 +5,9 @@ import sqlite3
 
 # Han and kana, which have no spaces between words: FTS5's tokenizer takes a sentence for one word.
 _SIGN = re.compile(
-    "([\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-    "\U00020000-\U000323af])"
+    "([\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\U0001aff0-\U0001b16f\U00020000-\U000323af])"
 )
 
 

@@ -261,6 +261,16 @@ def test_words_of_scripts_without_spaces_are_found_within_a_sentence(db, story, 
     assert [hit.snippet[slice(*mark)] for hit in hits for mark in hit.marks] == marked
 
 
+@pytest.mark.parametrize("text", ["〇八", "十〆", "イタㇷ", "〻山"])
+def test_signs_beside_the_great_blocks_are_words_too(db, story, text):
+    made = projected.message(
+        db, story.root, story.turns[1], "二〇〇八年五十〆切トゥイタㇷの各〻山川"
+    )
+    (hit,) = found(db, text).hits
+    assert hit.message.id == made
+    assert [hit.snippet[slice(*mark)] for mark in hit.marks] == [text]
+
+
 def test_a_word_goes_over_the_end_of_a_line(db, story):
     projected.message(db, story.root, story.turns[1], "请修复认\n证 GPT模型")
     (hit,) = found(db, "认证 GPT模型").hits
