@@ -104,9 +104,13 @@ class Opener:
         form = content[:1]
         if form < _QUOTED:
             return unsqueeze(content)
-        size_bytes, at = varints.take(content, 1)
-        frame_at = at + size_bytes
-        found = [self._read(*place) for place in _places(content[at:frame_at])]
+        try:
+            size_bytes, at = varints.take(content, 1)
+            frame_at = at + size_bytes
+            places = _places(content[at:frame_at])
+        except (IndexError, ValueError) as error:
+            raise StoreError(f"what a quote names is damaged: {error}") from error
+        found = [self._read(*place) for place in places]
         raw = found[0] if len(found) == 1 else b"".join(found)
         try:
             return _decompress(content[frame_at:], _dictionary(form, raw))

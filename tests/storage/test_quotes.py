@@ -319,3 +319,20 @@ def test_chunks_that_stand_for_other_bytes_are_no_message(db):
     forged = content[: 2 + size] + other[2 + other[1] :]
     with pytest.raises(database.StoreError):
         opened(db, forged)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content[:1] + b"\x01" + content[2:],
+        lambda content: content[:2] + b"\x80" * content[1] + content[2 + content[1] :],
+        lambda content: content[:1],
+        lambda content: content[:1] + b"\xff",
+    ],
+    ids=["short list", "no end of a number", "nothing behind the form", "cut in a number"],
+)
+def test_a_damaged_row_is_a_damaged_message(db, change):
+    one, content, _ = kept(db, LONG)
+    db.execute("update messages set content = ? where id = ?", [change(content), one])
+    (found,) = Contents(db.conn).parts(one, change(content))
+    assert found.type == contents.DAMAGED
