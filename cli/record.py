@@ -61,7 +61,7 @@ def findings(
     except Exception as error:  # noqa: BLE001 - whatever SQLite or the disk says of it
         if version.missing and isinstance(error, sqlite3.OperationalError):
             return  # of tables that are still to come
-        yield wrong("database", _without_remedy(error), database.REMEDY)
+        yield _unusable("database", error)
 
 
 def _version(found: Difference) -> Iterator[Finding]:
@@ -225,7 +225,7 @@ def mended(datadir: DataDir) -> Iterator[Finding]:
     except Busy as error:
         yield wrong("repair", str(error), "end it, then ask the doctor again")
     except StoreError as error:
-        yield wrong("repair", _without_remedy(error), database.REMEDY)
+        yield _unusable("repair", error)
     else:
         for flaw in done:
             yield note("repair", f"mended: {_told(flaw)}")
@@ -233,9 +233,11 @@ def mended(datadir: DataDir) -> Iterator[Finding]:
             yield ok("repair", "there was nothing to mend")
 
 
-def _without_remedy(error: Exception) -> str:
-    """It stands beside it as the advice."""
-    return str(error).removesuffix(f": {database.REMEDY}")
+def _unusable(subject: str, error: Exception) -> Finding:
+    """What the error says to do stands beside it as the advice."""
+    said = str(error)
+    advice = database.ACCESS if said.endswith(database.ACCESS) else database.REMEDY
+    return wrong(subject, said.removesuffix(f": {advice}"), advice)
 
 
 def _damage(store: Store, report: Health) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ PAGE_BYTES = 2048  # of new databases; others keep theirs
 _LOG_BYTES = 64 << 20  # of the automatic checkpoint
 
 REMEDY = "put back a copy of the data dir, or move it away"
+ACCESS = "see whether its folder can be written, and whether the disk is sound"
 
 # What the disk or the system says, whatever is in the file.
 _OUTSIDE = (
@@ -256,7 +257,8 @@ def failure(path: Path, error: sqlite3.Error) -> StoreError:
         return StoreError(f"{path} cannot be written ({error}): make room on the disk")
     if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return unsound(path, error)
-    return StoreError(f"{path} cannot be used ({error}): `wirescribe doctor` says more")
+    advice = ACCESS if _code(error) in _OUTSIDE else "`wirescribe doctor` says more"
+    return StoreError(f"{path} cannot be used ({error}): {advice}")
 
 
 def unsound(path: Path, error: Exception) -> StoreError:

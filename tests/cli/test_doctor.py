@@ -170,6 +170,18 @@ def test_a_disk_that_is_nearly_full(kept):
     assert wrong(found) == {"disk"}
 
 
+def test_a_database_that_cannot_be_opened_is_not_called_damaged(kept):
+    """As on a disk that is read-only, where nobody is kept out who is root."""
+    kept.datadir.database.with_name("wirescribe.db-wal").mkdir(mode=0o700)
+    for options in ([], ["--repair"]):
+        _, found = findings(kept, *options)
+        assert wrong(found) == {"database", *(["repair"] if options else [])}
+        for subject in wrong(found):
+            assert "cannot be used (unable to open database file)" in found[subject]["text"]
+            assert "doctor" not in found[subject]["text"]
+            assert found[subject]["advice"] == database.ACCESS
+
+
 def test_a_proxy_without_a_server_is_a_note(kept):
     proxy = kept.start("proxy")
     kept.wait_for(lambda: "proxy" in kept.processes(), "the proxy")
