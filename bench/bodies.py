@@ -20,8 +20,9 @@ from addons.ingest import Ingest
 from addons.project import Projection
 from bench import dialogue, logged
 from bench.report import Figure, parser_for, show
-from storage import bodies, database, packs, sessions, spool
-from storage.cutting import Cutter
+from storage import bodies, database, sessions, spool
+from storage.chunks import packs
+from storage.chunks.cutting import Cutter
 from storage.datadir import DataDir
 from storage.upkeep import Upkeep
 

@@ -12,21 +12,12 @@ from cli import units
 from cli.findings import Finding, note, ok, wrong
 from cli.running import Running
 from cli.settings import Settings
-from storage import (
-    database,
-    flaws,
-    health,
-    moving,
-    notes,
-    proving,
-    recoding,
-    retention,
-    versions,
-)
+from storage import database, health, notes, retention, versions
+from storage.chunks import flaws, moving, proving, recoding
+from storage.chunks.proving import Damage
 from storage.datadir import DataDir
 from storage.errors import Busy, StoreError
 from storage.health import Health
-from storage.proving import Damage
 from storage.store import Store
 from storage.versions import Difference
 

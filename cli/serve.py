@@ -85,7 +85,7 @@ def _serve(datadir: DataDir, settings: Settings, *, is_supervised: bool) -> None
 
 
 def _tell_unmoved(store: "Store") -> None:
-    from storage import moving
+    from storage.chunks import moving
 
     unmoved = moving.progress(store.read())
     if unmoved and unmoved.bodies and not unmoved.damaged:

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from storage import chains, clocks, database, digests, entries, recipes, recoding, traffic
+from storage import clocks, database, entries, traffic
+from storage.chunks import chains, digests, recipes, recoding
+from storage.chunks.held import Held
+from storage.chunks.recipes import Step
+from storage.chunks.recoding import Coded
 from storage.errors import StoreError
-from storage.held import Held
-from storage.recipes import Step
-from storage.recoding import Coded
 from storage.records import Cut, Entry
 
 _MOST_ENTRIES = 64

@@ -17,16 +17,14 @@ from typing import Literal, get_args
 
 from sqlite_utils import Database
 
-from storage import digests, first, matching, packing, pieces, recipes, recoding
-from storage.chains import sealed, steps_of
-from storage.errors import StoreError
-from storage.gathering import flush, gathering, storing
-from storage.matching import Memory
-from storage.proving import verify
-from storage.recipes import Run, Step
-from storage.recoding import Coding
-from storage.records import Body
-from storage.views import (
+from storage.chunks import digests, first, matching, packing, pieces, recipes, recoding
+from storage.chunks.chains import sealed, steps_of
+from storage.chunks.gathering import flush, gathering, storing
+from storage.chunks.matching import Memory
+from storage.chunks.proving import verify
+from storage.chunks.recipes import Run, Step
+from storage.chunks.recoding import Coding
+from storage.chunks.views import (
     PIECE_BYTES,
     BodyView,
     growing,
@@ -35,6 +33,8 @@ from storage.views import (
     read_runs,
     view,
 )
+from storage.errors import StoreError
+from storage.records import Body
 
 __all__ = [  # read from here, as one module
     "BodyView", "flush", "gathering", "growing", "nothing", "verify", "view",

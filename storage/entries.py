@@ -2,7 +2,8 @@
 
 import msgspec
 
-from storage import digests, heads
+from storage import heads
+from storage.chunks import digests
 from storage.records import Body, Entry
 
 _MARKS = msgspec.msgpack.Decoder(tuple[str, ...])

@@ -23,10 +23,11 @@ from typing import Protocol
 import msgspec
 import zstandard
 
-from storage import packed, packs, varints
+from storage import varints
+from storage.chunks import packed, packs
+from storage.chunks.recipes import Run, Stretch
 from storage.errors import StoreError
 from storage.projection import known
-from storage.recipes import Run, Stretch
 from storage.records import Side
 from storage.squeezing import Squeezer
 

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from storage import quotes, views
+from storage import quotes
+from storage.chunks import views
+from storage.chunks.recipes import Stretch
 from storage.errors import WirescribeError
 from storage.quotes import Said
-from storage.recipes import Stretch
 from storage.records import Entry, Side
 
 _MOST_SAID = 16  # texts of one message: the longest

@@ -18,7 +18,8 @@ from concurrent.futures import Future
 import msgspec
 from sqlite_utils import Database
 
-from storage import drops, moving, processes, removal, sessions
+from storage import drops, processes, removal, sessions
+from storage.chunks import moving
 from storage.datadir import DataDir
 from storage.drops import Reason
 from storage.errors import StoreError

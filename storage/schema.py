@@ -32,7 +32,7 @@ def m003_chunks(db: Database) -> None:
     """
     Bodies as numbered chunks in packs. Those of the first store are moved in the background.
 
-    Its tables get other names, and go when nothing is left in them (storage.moving).
+    Its tables get other names, and go when nothing is left in them (storage.chunks.moving).
     """
     for statement in _CHUNKS:
         ddl.execute(db, statement)
@@ -94,12 +94,12 @@ _CHUNKS = (
         next_number integer not null,  -- of the next chunk; none is ever used twice
         stamp       integer not null,  -- rises with every change of bodies
         is_moving   integer not null default 0,  -- 1: the tables of the first store are there
-        moved       text not null default ''     -- how far storage.moving came
+        moved       text not null default ''     -- how far storage.chunks.moving came
     ) strict
     """,
     "insert into numbering (one, next_number, stamp) values (1, 1, 0)",
     """
-    create table packs (               -- where chunks are: storage.packs
+    create table packs (               -- where chunks are: storage.chunks.packs
         first      integer primary key,  -- number of its first chunk
         count      integer not null,   -- of the numbers it stands for, those that are gone too
         size_bytes integer not null,   -- plain
@@ -108,7 +108,7 @@ _CHUNKS = (
         is_dirty   integer not null default 0,  -- 1: holds chunks that nobody uses
         is_damaged integer not null default 0,  -- 1: holds chunks that are not what they were
         token      integer not null,   -- of these bytes; another one when it is written again
-        crc        integer not null,   -- CRC-32 of packed.data, to mend it: storage.flips
+        crc        integer not null,   -- CRC-32 of packed.data, to mend it: storage.chunks.flips
         uses       blob not null,      -- per chunk: in how many recipes it stands itself
         sizes      blob not null       -- per chunk: size and CRC-32; then a CRC-32 of these
     ) strict
@@ -134,8 +134,8 @@ _CHUNKS = (
         uses       integer not null,   -- entries and messages that point here; 0: about to go
         depth      integer not null,   -- how many bases there are behind it at most
         base       integer,            -- the body whose recipe this one copies from; NULL: none
-        recipe     blob not null,      -- storage.recipes, then a CRC-32 of base and steps
-        coding     blob                -- storage.recoding: the chunks are those of the decoded
+        recipe     blob not null,      -- storage.chunks.recipes; a CRC-32 of base and steps
+        coding     blob                -- storage.chunks.recoding: its chunks are of the decoded
                                        -- bytes; NULL: of the bytes as they came
     ) strict
     """,

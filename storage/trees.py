@@ -114,12 +114,12 @@ IF_EMPTY = {
             uses       integer not null,   -- entries and messages that point here; 0: about to go
             depth      integer not null,   -- how many bases there are behind it at most
             base       integer,            -- the body whose recipe this one copies from; NULL: none
-            recipe     blob not null,      -- storage.recipes, then a CRC-32 of base and steps
-            coding     blob                -- storage.recoding: the chunks are those of the decoded
+            recipe     blob not null,      -- storage.chunks.recipes; a CRC-32 of base and steps
+            coding     blob                -- storage.chunks.recoding: its chunks are of the decoded
                                            -- bytes; NULL: of the bytes as they came
         ) strict
         """,
-        "create index bodies_digest on bodies (substr(digest, 1, 5))",  # storage.digests
+        "create index bodies_digest on bodies (substr(digest, 1, 5))",  # storage.chunks.digests
         "create index bodies_base on bodies (base) where base is not null",
     ),
     "quarantine": (

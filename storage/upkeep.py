@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from sqlite_utils import Database
 
-from storage import database, packing
-from storage.moving import Mover
+from storage import database
+from storage.chunks import packing
+from storage.chunks.moving import Mover
 from storage.projection.keeping import LIVE
 from storage.projection.writing import Tables
 

@@ -13,7 +13,8 @@ from api.access import Access, Reach
 from api.errors import documented
 from api.guards import Guard
 from api.settings import ApiSettings
-from storage import health, moving, retention
+from storage import health, retention
+from storage.chunks import moving
 from storage.health import Health
 from storage.processes import Process
 from storage.retention import State

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import zstandard
 
-from storage import heads, packed, packs
+from storage import heads
+from storage.chunks import packed, packs
 
 Needles = Iterable[bytes]
 

@@ -3,7 +3,7 @@
 import random
 
 from storage import bodies
-from storage.blocks import BLOCK_BYTES
+from storage.chunks.blocks import BLOCK_BYTES
 
 SIZES = [1, 63, 64, 1000, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 5 * BLOCK_BYTES + 17]
 

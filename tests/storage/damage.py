@@ -1,6 +1,7 @@
 """Bytes on the disk that are not what they were."""
 
-from storage import chains, database, packed, packs
+from storage import database
+from storage.chunks import chains, packed, packs
 
 
 def first_chunk(db, digest):

@@ -4,12 +4,13 @@ import random
 
 import pytest
 
-from storage import batches, chains, database, packing, traffic
+from storage import batches, database, traffic
+from storage.chunks import chains, packing
 from storage.records import Cut, Gap
 from tests.har.recording import MS, Recording
 from tests.storage import damage
-from tests.storage.test_recoding import coded, words
-from tests.storage.test_splitting import streamed
+from tests.storage.chunks.test_recoding import coded, words
+from tests.storage.chunks.test_splitting import streamed
 
 
 def noise(size, seed=1):

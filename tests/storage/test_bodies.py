@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import bodies, database
-from storage.blocks import BLOCK_BYTES
+from storage.chunks.blocks import BLOCK_BYTES
 from storage.errors import NotFound
 from tests.storage.content import NOTHING, SIZES, counts, noise, rows, stored_bytes, sweep, text
 

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from storage import bodies, database, flaws, packing, packs, proving
+from storage import bodies, database
+from storage.chunks import flaws, packing, packs, proving
 from storage.errors import NotFound
+from tests.storage.chunks.test_flaws import flip
+from tests.storage.chunks.test_recoding import coded, words
+from tests.storage.chunks.test_splitting import streamed
 from tests.storage.content import noise
-from tests.storage.test_flaws import flip
-from tests.storage.test_recoding import coded, words
-from tests.storage.test_splitting import streamed
 
 PARTS = [
     random.Random(1).randbytes(3000),

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from storage import bodies, contents, database, packing, packs, quotes
+from storage import bodies, contents, database, quotes
+from storage.chunks import packing, packs
 from storage.contents import Contents
 from storage.decoded import (
     CompactionPart,
@@ -26,7 +27,7 @@ from storage.quoting import Source
 from storage.records import Entry
 from storage.schema import migrations
 from tests.storage import projected
-from tests.storage.test_splitting import streamed
+from tests.storage.chunks.test_splitting import streamed
 
 
 def noise(size, seed=1):

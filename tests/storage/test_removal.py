@@ -6,8 +6,9 @@ import uuid
 
 import pytest
 
-from storage import bodies, database, packed, raw, removal, sessions, traffic
-from storage.blocks import BLOCK_BYTES
+from storage import bodies, database, raw, removal, sessions, traffic
+from storage.chunks import packed
+from storage.chunks.blocks import BLOCK_BYTES
 from storage.store import Store
 from tests.storage import recording
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from storage import bodies, replay, traffic
-from storage.blocks import BLOCK_BYTES
+from storage.chunks.blocks import BLOCK_BYTES
 from storage.errors import NotFound
 from storage.replay import Passed
 from tests.storage import recording

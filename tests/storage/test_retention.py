@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from storage import drops, ids, moving, removal, retention, sessions
+from storage import drops, ids, removal, retention, sessions
+from storage.chunks import moving
 from storage.control import ControlReader
 from storage.processes import Announcement, Process
 from storage.projection import keeping

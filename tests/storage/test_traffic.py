@@ -5,7 +5,7 @@ import random
 import pytest
 
 from storage import bodies, clocks, database, ids, removal, sessions, traffic
-from storage.blocks import BLOCK_BYTES
+from storage.chunks.blocks import BLOCK_BYTES
 from storage.errors import Conflict, NotFound
 from storage.records import Cut, Gap, Timing
 from storage.traffic import Query

@@ -5,7 +5,8 @@ import random
 import msgspec
 import pytest
 
-from storage import bodies, database, packing, packs, removal, sessions, tool_calls, traffic
+from storage import bodies, database, removal, sessions, tool_calls, traffic
+from storage.chunks import packing, packs
 from storage.projection import forgetting, keeping
 from tests.addons.project.house import ROOT, assistant, text, tool_result, tool_use, user
 

@@ -24,12 +24,12 @@ import msgspec
 from sqlite_utils import Database
 from zlib_ng.zlib_ng import crc32
 
-from storage import packing, packs, recipes
-from storage.cutting import Cutter
-from storage.recipes import Run
+from storage.chunks import packing, packs, recipes
+from storage.chunks.cutting import Cutter
+from storage.chunks.recipes import Run
 
 if TYPE_CHECKING:
-    from storage.gathering import Gathered
+    from storage.chunks.gathering import Gathered
 
 _RECENT_CHUNKS = 200_000  # in the recipes of the recent bodies together
 _LONGEST = 16_384  # chunks; longer bodies are not remembered

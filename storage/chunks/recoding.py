@@ -19,9 +19,9 @@ from collections.abc import Iterator
 import msgspec
 import zstandard
 
-from storage import flips, splitting
+from storage.chunks import flips, splitting
+from storage.chunks.splitting import Split
 from storage.errors import StoreError
-from storage.splitting import Split
 
 # Of coded bodies that are tried: shorter ones save nothing, of longer ones reading would be slow.
 _SIZES = range(4 << 10, 2 << 20)

@@ -11,8 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from operator import attrgetter
 
-from storage import packs
-from storage.recipes import Run
+from storage.chunks import packs
+from storage.chunks.recipes import Run
 
 
 class Held:

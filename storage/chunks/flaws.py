@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
-from storage import chains, database, first, flips, packed, packs, proving, recipes
+from storage import database
+from storage.chunks import chains, first, flips, packed, packs, proving, recipes
+from storage.chunks.recipes import Run, Step
 from storage.errors import StoreError
-from storage.recipes import Run, Step
 
 _PACKS = 1024  # whose chunks are counted at once
 _NAMED = 20  # entries of a damaged pack

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import zstandard
 from zlib_ng.zlib_ng import crc32
 
-from storage import flips
+from storage.chunks import flips
 from storage.errors import StoreError
 
 _HAS_CHECKSUM = 4  # in the first byte behind the magic number of a zstd frame (RFC 8878, 3.1.1.1.1)

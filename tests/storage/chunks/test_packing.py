@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from storage import bodies, database, packing, packs
+from storage import bodies, database
+from storage.chunks import packing, packs
 from storage.errors import NotFound
 from storage.schema import migrations
 
@@ -326,7 +327,8 @@ def shared():
 _WORK = textwrap.dedent(
     """
     import pathlib, random, sys
-    from storage import bodies, database, packing
+    from storage import bodies, database
+    from storage.chunks import packing
     db = database.create(pathlib.Path(sys.argv[1]))
     data, seed = b"", int(sys.argv[2])
     while True:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from sqlite_utils import Database
 
-from storage import blocks
+from storage.chunks import blocks
 
 _RELEASED_EACH = 16  # blocks
 

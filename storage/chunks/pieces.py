@@ -10,9 +10,9 @@ import sqlite3
 import msgspec
 from sqlite_utils import Database
 
-from storage import blocks, recipes
-from storage.blocks import BLOCK_BYTES
-from storage.recipes import Run
+from storage.chunks import blocks, recipes
+from storage.chunks.blocks import BLOCK_BYTES
+from storage.chunks.recipes import Run
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):

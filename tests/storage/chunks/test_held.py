@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from storage import bodies, chains, database, packing, packs
+from storage import bodies, database
+from storage.chunks import chains, packing, packs
+from storage.chunks.held import Held
 from storage.errors import StoreError
-from storage.held import Held
 from tests.storage import damage
 
 

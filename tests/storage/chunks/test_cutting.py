@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.cutting import MAX_BYTES, MIN_BYTES, Cutter
+from storage.chunks.cutting import MAX_BYTES, MIN_BYTES, Cutter
 
 
 def chunks(data):

@@ -11,10 +11,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from storage import digests, flips, packs, recipes, recoding
+from storage.chunks import digests, flips, packs, recipes, recoding
+from storage.chunks.recipes import Run, Step
+from storage.chunks.recoding import Coding
 from storage.errors import StoreError
-from storage.recipes import Run, Step
-from storage.recoding import Coding
 
 
 class Found(NamedTuple):

@@ -6,10 +6,11 @@ import random
 import pytest
 from sqlite_utils import Database
 
-from storage import blocks, bodies, database, first, moving, sessions, traffic
-from storage.blocks import BLOCK_BYTES
+from storage import bodies, database, sessions, traffic
 from storage.bodies import Growing
-from storage.moving import Mover
+from storage.chunks import blocks, first, moving
+from storage.chunks.blocks import BLOCK_BYTES
+from storage.chunks.moving import Mover
 from storage.schema import migrations
 from storage.upkeep import Upkeep
 from tests.storage import recording

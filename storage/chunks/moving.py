@@ -13,8 +13,9 @@ from typing import Literal
 import msgspec
 from sqlite_utils import Database
 
-from storage import bodies, database, digests, first
+from storage import bodies, database
 from storage.bodies import Growing
+from storage.chunks import digests, first
 from storage.errors import StoreError
 
 _DONE = "~~"  # behind every id of an entry, and every digest with the mark before it

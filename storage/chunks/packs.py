@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import zstandard
 
-from storage import packed
+from storage.chunks import packed
+from storage.chunks.recipes import Run
 from storage.errors import StoreError
-from storage.recipes import Run
 
 PACK_BYTES = 512 << 10  # plain; a pack may be longer by a chunk
 

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from storage import bodies, database, packing, packs
+from storage import bodies, database
+from storage.chunks import packing, packs
 from storage.errors import StoreError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from storage import chains, first, packs, recoding, views
+from storage.chunks import chains, first, packs, recoding, views
 from storage.errors import NotFound, StoreError
 
 # Any bodies may share chunks: with 24 MB the packs of a store of 200 MB, whose bodies quoted each

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import bodies, flaws, packs, proving, recoding, splitting
+from storage import bodies
 from storage.bodies import Growing
+from storage.chunks import flaws, packs, proving, recoding, splitting
+from storage.chunks.splitting import Split
 from storage.errors import StoreError
-from storage.splitting import Split
+from tests.storage.chunks.test_flaws import flip, named
 from tests.storage.content import counts, noise, sweep
-from tests.storage.test_flaws import flip, named
 
 ANTHROPIC = (
     b"event: content_block_delta\n"

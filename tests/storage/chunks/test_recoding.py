@@ -5,10 +5,11 @@ import random
 import pytest
 import zstandard
 
-from storage import bodies, flaws, proving, recoding
+from storage import bodies
+from storage.chunks import flaws, proving, recoding
 from storage.errors import StoreError
+from tests.storage.chunks.test_flaws import flip, named
 from tests.storage.content import counts, noise, sweep, text
-from tests.storage.test_flaws import flip, named
 
 
 def coded(plain, level=3, *, size=True, checksum=False):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import bodies
-from storage.blocks import BLOCK_BYTES
+from storage.chunks.blocks import BLOCK_BYTES
 from storage.errors import StoreError
 from tests.storage.content import SIZES, noise, sweep, text
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sqlite_utils import Database
 
-from storage import database, matching, packing, packs
+from storage import database
+from storage.chunks import matching, packing, packs
+from storage.chunks.matching import Memory
+from storage.chunks.packs import Pack
+from storage.chunks.recipes import Run
 from storage.errors import StoreError
-from storage.matching import Memory
-from storage.packs import Pack
-from storage.recipes import Run
 
 _GATHERED_BYTES = 1 << 20  # of new chunks in memory, before they are written
 _PACK_BYTES = 256 << 10  # of one pack; the newest short one may come in front of it

@@ -5,8 +5,9 @@ import zlib
 
 import pytest
 
-from storage import bodies, chains, database, matching, packing
-from storage.cutting import Cutter
+from storage import bodies, database
+from storage.chunks import chains, matching, packing
+from storage.chunks.cutting import Cutter
 
 
 def cut(data):

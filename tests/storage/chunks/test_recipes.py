@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import recipes
+from storage.chunks import recipes
 
 RUNS = st.lists(st.tuples(st.integers(1, 300), st.integers(1, 9)), max_size=12).map(recipes.joined)
 

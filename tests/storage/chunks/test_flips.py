@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from storage import flips
+from storage.chunks import flips
 
 DATA = random.Random(1).randbytes(300)
 

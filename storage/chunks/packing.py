@@ -13,10 +13,11 @@ from hashlib import sha256
 from sqlite_utils import Database
 from zlib_ng.zlib_ng import crc32
 
-from storage import database, packed, packs
+from storage import database
+from storage.chunks import packed, packs
+from storage.chunks.packs import PACK_BYTES, Pack
+from storage.chunks.recipes import Run
 from storage.errors import StoreError
-from storage.packs import PACK_BYTES, Pack
-from storage.recipes import Run
 
 _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
 _LEVELS = (1, 2, 17, 17)  # of zstd, by stage: what ingest waits for is quick

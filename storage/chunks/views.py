@@ -8,10 +8,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from storage import blocks, database, digests, first, packs, pieces, recipes, recoding
-from storage.chains import Found, runs_of
+from storage import database
+from storage.chunks import blocks, digests, first, packs, pieces, recipes, recoding
+from storage.chunks.chains import Found, runs_of
+from storage.chunks.recipes import Run, Stretch
 from storage.errors import NotFound, StoreError
-from storage.recipes import Run, Stretch
 
 PIECE_BYTES = 256 << 10  # of a stream
 

@@ -7,7 +7,8 @@ import sqlite3
 
 import pytest
 
-from storage import bodies, chains, database, flaws, packed, packs, proving
+from storage import bodies, database
+from storage.chunks import chains, flaws, packed, packs, proving
 from storage.errors import NotFound, StoreError
 from tests.storage.content import noise, sweep, text
 

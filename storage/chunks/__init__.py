@@ -1,0 +1,1 @@
+"""How bodies are stored: cut into chunks by their content, each kept once, packed together."""
