@@ -189,6 +189,9 @@ def _whole(exchanges: Exchanges) -> list[Figure]:
         project_s = _cpu_s(lambda: _project(db))
         _pack(db)
         all_bytes = _file_bytes(db, datadir)
+        (packs_bytes,) = db.execute("select sum(length(data)) from packed").fetchone()
+        (search_bytes,) = db.execute("select sum(length(block)) from search_data").fetchone()
+        archive_bytes = _bound([datadir.database.read_bytes()])
         _check(db, exchanges)
         db.close()
     percent = 100 / raw
@@ -203,6 +206,12 @@ def _whole(exchanges: Exchanges) -> list[Figure]:
                ours=[(all_bytes - raw_bytes) * percent]),
         Figure(name="whole session: everything on disk", unit="% of raw",
                ours=[all_bytes * percent], goal=0.6),
+        Figure(name="whole session: packs of that", unit="% of raw",
+               ours=[packs_bytes * percent]),
+        Figure(name="whole session: search index of that", unit="% of raw",
+               ours=[search_bytes * percent]),
+        Figure(name="whole session: the same file at once by zstd-19, for comparison",
+               unit="% of raw", ours=[archive_bytes * percent]),
         Figure(name="whole session: ingest", unit="CPU ms per entry",
                ours=[ingest_s * 1e3 / len(exchanges)]),
         Figure(name="whole session: projection", unit="CPU ms per entry",
