@@ -20,7 +20,7 @@ from storage.chunks.recipes import Run
 from storage.errors import StoreError
 
 _FRESH, _POOLED, _REPACKED, _LEFT = 0, 1, 2, 3
-_LEVELS = (1, 2, 17, 17)  # of zstd, by stage: what ingest waits for is quick
+_LEVELS = (1, 2, 12, 12)  # of zstd, by stage: what ingest waits for is quick
 
 _POOL_BYTES = 64 << 10
 _LANDMARK_MASK = 3  # these bits of the CRC-32 are zero, so one chunk in four is one
