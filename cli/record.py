@@ -50,8 +50,9 @@ def findings(
             if verifies and not version.newer and not version.missing:
                 yield from _damage(store, report)
     except Exception as error:  # noqa: BLE001 - whatever SQLite or the disk says of it
-        if version.missing and isinstance(error, sqlite3.OperationalError):
-            return  # of tables that are still to come
+        # SQLite's word for tables that are still to come; what the disk says has codes of its own.
+        if version.missing and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return
         yield _unusable("database", error)
 
 

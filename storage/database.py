@@ -159,8 +159,8 @@ def write(db: Database, *, is_durable: bool = True) -> Iterator[Database]:
     One transaction, rolled back on any exception; inside another one, a savepoint of it.
 
     If it is not to be durable it waits for no disk: a power cut may take it back, with all that
-    came later and nothing that came before, until a durable one follows. No death of this process
-    does. That is for what can be made again, or read again from the log.
+    came later and nothing that came before, until a durable one follows that changes something. No
+    death of this process does. That is for what can be made again, or read again from the log.
 
     The lock is taken at its begin: a transaction that reads first and then writes would fail with
     `database is locked` at once, whatever the busy timeout.

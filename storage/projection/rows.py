@@ -26,6 +26,7 @@ __all__ = ["squeeze", "unsqueeze"]  # read from here, as one module
 
 _PREVIEW = 200  # signs
 _MIN_QUOTING_BYTES = 128  # shorter content does not get shorter by a quote
+_MOST_SPOKEN = 256 << 10  # signs: of longer arguments a model could make a million values
 _MIN_SAID = 32  # signs of a text that is looked for
 
 
@@ -171,6 +172,8 @@ def _joined(parts: Iterable[Part], of_arguments: Callable[[str], str]) -> str:
 
 def _spoken(arguments: str) -> str:
     """The names and values in JSON: in its text, the word behind a line's end is `nword`."""
+    if len(arguments) > _MOST_SPOKEN:
+        return arguments
     try:
         left = [_ARGUMENTS.decode(arguments)]
     except (msgspec.MsgspecError, RecursionError):

@@ -9,6 +9,7 @@ import pytest
 from storage import messages, search
 from storage.decoded import ToolCallPart
 from storage.messages import Query
+from storage.projection import rows
 from storage.projection.indexing import SearchIndex
 from tests.storage import plans, projected, recording
 
@@ -283,3 +284,11 @@ def test_what_was_indexed_by_signs_is_forgotten_so(db, story):
     index.remove(999, "認証モジュール")
     left = "select count(*) from search where search match ?"
     assert db.execute(left, ['"認 証" OR 認']).fetchone() == (0,)
+
+
+def test_very_long_arguments_are_found_as_they_are(db, story):
+    values = "[]," * (rows._MOST_SPOKEN // 3)
+    call = ToolCallPart(call_id="c", name="Edit", arguments=f'["needle",{values}1]')
+    assert rows.words((call,)).endswith(call.arguments)
+    made = projected.message(db, story.root, story.turns[1], (call,))
+    assert ids(db, "needle") == [made]
